@@ -1,0 +1,153 @@
+"""The boxes table: annotations, detections and tracks alike cross a room's border as `Boxes`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mot.errors import InputError
+
+Column = npt.NDArray[np.float32]
+NO_ID = -1.0
+PEDESTRIAN = 1.0
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Rows of boxes as a struct of float32 columns, each of shape (N,).
+
+    Attributes:
+        frame: 1-based frame number, as in the files.
+        id: identity, -1 = none.
+        x, y: left and top edge in pixels of the original frame, 0-based (files are 1-based; only
+            reader and writer convert).
+        w, h: width and height in pixels.
+        score: detection score; in a ground truth the considered flag (1 = counts, 0 = ignored).
+        cls: MOTChallenge class, 1 = pedestrian.
+        visibility: visible share of the box in 0..1, -1 = unknown.
+
+    Raises:
+        InputError: columns of different lengths.
+    """
+
+    frame: Column
+    id: Column
+    x: Column
+    y: Column
+    w: Column
+    h: Column
+    score: Column
+    cls: Column
+    visibility: Column
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            column = np.ascontiguousarray(getattr(self, field.name), dtype=np.float32)
+            object.__setattr__(self, field.name, column)
+        shapes = {field.name: getattr(self, field.name).shape for field in fields(self)}
+        if any(shape != (len(self),) for shape in shapes.values()):
+            raise InputError(
+                "Boxes", "nine columns of one length", shapes, "give every column one value per box"
+            )
+
+    @classmethod
+    def of(
+        cls,
+        frame: npt.ArrayLike,
+        ltwh: npt.ArrayLike,
+        id: npt.ArrayLike = NO_ID,
+        score: npt.ArrayLike = 1.0,
+        category: npt.ArrayLike = PEDESTRIAN,
+        visibility: npt.ArrayLike = -1.0,
+    ) -> Boxes:
+        """Build a table from (N, 4) left, top, width, height; scalars are repeated for each row."""
+        table = np.asarray(ltwh, dtype=np.float32).reshape(-1, 4)
+        columns = [
+            np.broadcast_to(np.asarray(c, dtype=np.float32), (len(table),)) for c in (frame, id)
+        ]
+        rest = [
+            np.broadcast_to(np.asarray(c, dtype=np.float32), (len(table),))
+            for c in (score, category, visibility)
+        ]
+        return cls(*columns, *table.T, *rest)
+
+    @classmethod
+    def empty(cls) -> Boxes:
+        """Return a table without rows."""
+        return cls(*(np.empty(0, np.float32) for _ in fields(cls)))
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[Boxes]) -> Boxes:
+        """Stack tables; no tables give an empty one."""
+        if not tables:
+            return cls.empty()
+        return cls(*(np.concatenate([getattr(t, f.name) for t in tables]) for f in fields(cls)))
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __getitem__(self, rows: npt.NDArray[Any] | slice) -> Boxes:
+        """Select rows by mask, index array or slice."""
+        return Boxes(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def with_columns(self, **columns: npt.ArrayLike) -> Boxes:
+        """Return a copy in which the named columns are replaced (scalars are repeated)."""
+        full = {
+            k: np.broadcast_to(np.asarray(v, dtype=np.float32), (len(self),))
+            for k, v in columns.items()
+        }
+        return replace(self, **full)
+
+    @property
+    def ltwh(self) -> npt.NDArray[np.float32]:
+        """Left, top, width, height in pixels, (N, 4)."""
+        return np.stack([self.x, self.y, self.w, self.h], axis=1)
+
+    @property
+    def ltrb(self) -> npt.NDArray[np.float32]:
+        """Left, top, right, bottom in pixels, (N, 4)."""
+        return np.stack([self.x, self.y, self.x + self.w, self.y + self.h], axis=1)
+
+    def sorted_by_frame(self) -> Boxes:
+        """Rows ordered by frame, then id; rows that tie keep their order."""
+        return self[np.lexsort((self.id, self.frame))]
+
+    def at(self, frame: int) -> Boxes:
+        """Rows of one 1-based frame."""
+        return self[self.frame == frame]
+
+    def by_frame(self, last_frame: int) -> Iterator[tuple[int, Boxes]]:
+        """Yield (frame, rows) for every frame 1..last_frame, empty ones included."""
+        order = np.argsort(self.frame, kind="stable")
+        table = self[order]
+        edges = np.searchsorted(table.frame, np.arange(1, last_frame + 2))
+        for index in range(last_frame):
+            yield index + 1, table[edges[index] : edges[index + 1]]
+
+    def scaled(self, scale_x: float, scale_y: float) -> Boxes:
+        """Boxes in pixels of a frame resized by the two factors."""
+        return self.with_columns(
+            x=self.x * scale_x, y=self.y * scale_y, w=self.w * scale_x, h=self.h * scale_y
+        )
+
+
+def iou_matrix(
+    first_ltwh: npt.NDArray[np.floating], second_ltwh: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float64]:
+    """Intersection over union of every pair, (N, 4) and (M, 4) boxes to (N, M) in 0..1.
+
+    Boxes are left, top, width, height; those without area give 0.
+    """
+    first = np.asarray(first_ltwh, np.float64).reshape(-1, 4)
+    second = np.asarray(second_ltwh, np.float64).reshape(-1, 4)
+    near = np.maximum(first[:, None, :2], second[None, :, :2])
+    far = np.minimum(
+        first[:, None, :2] + first[:, None, 2:], second[None, :, :2] + second[None, :, 2:]
+    )
+    shared = np.clip(far - near, 0, None).prod(axis=2)
+    union = first[:, 2:].prod(axis=1)[:, None] + second[:, 2:].prod(axis=1)[None] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

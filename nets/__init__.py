@@ -1,0 +1,1 @@
+"""Frames to maps (torch): nets, losses, training, prediction; imports labelmaps and mot."""

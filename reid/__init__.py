@@ -1,0 +1,1 @@
+"""Boxes to identities: linkers and appearance embeddings; imports mot."""
