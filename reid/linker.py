@@ -1,0 +1,359 @@
+"""Detections become tracks: one linker class, its parts chosen by settings.
+
+`Linker.update` takes the detections of one frame and returns the boxes of the confirmed tracks in
+it; `link` does that for a whole sequence. The two-stage association by score is that of ByteTrack
+(arXiv:2110.06864): sure detections first, then weak ones for the tracks left over, because a person
+who is being occluded is detected weakly before not at all.
+
+All state is in arrays: one row per living track, no objects and no loops over tracks or pairs.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mot.boxes import Boxes
+from mot.errors import InputError
+from reid.assign import SOLVERS
+from reid.cost import Pairs, overlapping_pairs
+from reid.motion import POSITION, centred, cornered
+from reid.settings import MENU, MOTIONS, LinkerSettings
+
+__all__ = ["MENU", "Linker", "LinkerSettings", "link", "unit_scores"]
+
+Array = npt.NDArray[np.float64]
+Index = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Tracks:
+    """Living tracks as columns of N rows, oldest first.
+
+    Attributes:
+        state: (5, N, 4) of the motion model.
+        serial: (N,) number of birth, from 1.
+        id: (N,) identity, 0 = tentative.
+        born: (N,) frame of the first detection.
+        seen: (N,) frame of the last detection.
+    """
+
+    state: Array
+    serial: Index
+    id: Index
+    born: Index
+    seen: Index
+
+    @classmethod
+    def none(cls) -> _Tracks:
+        return cls(np.empty((5, 0, 4)), *(np.empty(0, np.intp) for _ in range(4)))
+
+    def __len__(self) -> int:
+        return len(self.serial)
+
+    def __getitem__(self, rows: Mask) -> _Tracks:
+        columns = (getattr(self, f.name)[rows] for f in fields(self)[1:])
+        return _Tracks(self.state[:, rows], *columns)
+
+    def joined(self, other: _Tracks) -> _Tracks:
+        columns = (
+            np.concatenate([getattr(self, f.name), getattr(other, f.name)])
+            for f in fields(self)[1:]
+        )
+        return _Tracks(np.concatenate([self.state, other.state], axis=1), *columns)
+
+
+class Linker:
+    """Strings the detections of one video into tracks, frame by frame.
+
+    Ids belong to the instance, start at 1 and are given out when a track is confirmed, so they have
+    no gaps. The order of the detections within a frame does not matter. Memory grows with the
+    living tracks only.
+
+    Args:
+        settings: a linker's settings, e.g. ``MENU["byte"]``.
+        fps: frames per second; turns the settings' seconds into frames.
+
+    Raises:
+        InputError: a rate that is unknown or not positive.
+    """
+
+    def __init__(self, settings: LinkerSettings, fps: float) -> None:
+        if fps is None or not (math.isfinite(fps) and fps > 0):
+            raise InputError("frame rate", "frames per second > 0", fps, "give it with --fps")
+        self.settings = settings
+        self._fps = fps
+        self._max_gap = math.floor(settings.max_gap_s * fps + 1e-6)
+        self._confirm = math.ceil(settings.confirm_s * fps - 1e-6)
+        self._motion = MOTIONS[settings.motion](settings)
+        self._solve = SOLVERS[settings.solver]
+        self._tracks = _Tracks.none()
+        self._frame: int | None = None
+        self._births = 0
+        self._ids = 0
+
+    def update(self, detections: Boxes) -> Boxes:
+        """Link the detections of the next frame.
+
+        Frame numbers may skip (time passes meanwhile) but must ascend; without detections the frame
+        is the one after the last.
+
+        Args:
+            detections: rows of one frame, scores in 0..1; their ids are ignored.
+
+        Returns:
+            One row per confirmed track detected in this frame, ordered by id; score, class and
+            visibility are the detection's.
+
+        Raises:
+            InputError: several frames or one that is not after the last, a box that is not finite
+                or has no area, a score outside 0..1.
+        """
+        boxes, _ = self.advance(detections)
+        boxes = boxes[boxes.id > 0]
+        return boxes[np.argsort(boxes.id, kind="stable")]
+
+    def advance(self, detections: Boxes) -> tuple[Boxes, Index]:
+        """As `update`, but with the tentative tracks (id 0) too, and each row's serial number.
+
+        A serial number names a track from its birth on, also before it has an id.
+        """
+        first = self._frame is None
+        before, frame = self._frame_of(detections)
+        _check(detections)
+        boxes = detections[detections.score >= self.settings.low_score]
+        boxes = boxes[np.lexsort((boxes.cls, boxes.h, boxes.w, boxes.y, boxes.x, -boxes.score))]
+        xywh = centred(boxes.ltwh)
+
+        tracks = self._tracks
+        steady = tracks.seen == before
+        tracks.state = self._motion.predict(tracks.state, (frame - before) / self._fps, ~steady)
+        partner = self._associate(xywh, boxes.score.astype(np.float64), steady)
+        matched = np.flatnonzero(partner >= 0)
+        tracks.state[:, matched] = self._motion.correct(
+            tracks.state[:, matched], xywh[partner[matched]]
+        )
+        tracks.seen[matched] = frame
+
+        free = np.ones(len(boxes), bool)
+        free[partner[matched]] = False
+        births = np.flatnonzero(free & (boxes.score >= self.settings.birth_score))
+        partner = np.concatenate([partner, births])
+        self._tracks = tracks.joined(self._newborn(xywh[births], frame))
+        alive = self._survivors(frame)
+        if not alive.all():
+            self._tracks, partner = self._tracks[alive], partner[alive]
+        self._confirm_tracks(frame, at_once=first)
+        self._frame = frame
+        return self._report(boxes, partner)
+
+    def _frame_of(self, detections: Boxes) -> tuple[int, int]:
+        """Return the frame before and the frame of these detections."""
+        before = self._frame
+        if not len(detections):
+            frame = 1 if before is None else before + 1
+        else:
+            number = float(detections.frame[0])
+            if not (detections.frame == number).all() or not number.is_integer():
+                raise InputError(
+                    "detections", "rows of one frame", "several", "call update once per frame"
+                )
+            frame = int(number)
+        if before is not None and frame <= before:
+            raise InputError(
+                "detections", f"a frame after {before}", frame, "feed frames in ascending order"
+            )
+        return (frame - 1 if before is None else before), frame
+
+    def _associate(self, xywh: Array, score: Array, steady: Mask) -> Index:
+        """Return each track's detection, -1 = none.
+
+        Args:
+            xywh: (M, 4) detected boxes.
+            score: (M,).
+            steady: (N,) tracks that were seen in the frame before.
+        """
+        s = self.settings
+        least = min(s.min_iou, s.min_iou_low, s.min_iou_tentative)
+        pairs = overlapping_pairs(cornered(self._tracks.state[POSITION]), cornered(xywh), least)
+        weighted = pairs.iou * score[pairs.column] if s.weigh_score else pairs.iou
+        confirmed = self._tracks.id[pairs.row] > 0
+        high = (score >= s.high_score)[pairs.column]
+        partner = np.full(len(self._tracks), -1, np.intp)
+        taken = np.zeros(len(xywh), bool)
+        for plausible, value, limit in (
+            (confirmed & high, weighted, s.min_iou),
+            (confirmed & ~high & steady[pairs.row], pairs.iou, s.min_iou_low),
+            (~confirmed & high, weighted, s.min_iou_tentative),
+        ):
+            self._match(pairs, plausible & (value >= limit), value - limit, partner, taken)
+        return partner
+
+    def _match(
+        self, pairs: Pairs, plausible: Mask, gain: Array, partner: Index, taken: Mask
+    ) -> None:
+        """Match the plausible pairs whose sides are both free; enter them in partner and taken."""
+        kept = np.flatnonzero(plausible)
+        if not len(kept):
+            return
+        kept = kept[(partner[pairs.row[kept]] < 0) & ~taken[pairs.column[kept]]]
+        # A pair exactly at the limit still gains something.
+        chosen = kept[self._solve(pairs.row[kept], pairs.column[kept], gain[kept] + 1e-9)]
+        partner[pairs.row[chosen]] = pairs.column[chosen]
+        taken[pairs.column[chosen]] = True
+
+    def _newborn(self, xywh: Array, frame: int) -> _Tracks:
+        """Tentative tracks from unmatched detections."""
+        count = len(xywh)
+        serial = np.arange(self._births + 1, self._births + count + 1)
+        self._births += count
+        return _Tracks(
+            self._motion.start(xywh),
+            serial,
+            np.zeros(count, np.intp),
+            np.full(count, frame),
+            np.full(count, frame),
+        )
+
+    def _survivors(self, frame: int) -> Mask:
+        """Mark the tracks that live on: tentative ones without a break, others within max_gap_s."""
+        tracks = self._tracks
+        seen = tracks.seen == frame
+        alive: Mask = seen | ((tracks.id > 0) & (frame - tracks.seen <= self._max_gap))
+        lost = np.flatnonzero(alive & ~seen)
+        if not len(lost):
+            return alive
+        present = np.flatnonzero(seen & (tracks.id > 0))
+        ltwh = cornered(tracks.state[POSITION])
+        limit = self.settings.duplicate_iou
+        row, column, iou = overlapping_pairs(ltwh[lost], ltwh[present], limit)
+        twins = iou > limit
+        old, new = lost[row[twins]], present[column[twins]]
+        life = tracks.seen - tracks.born
+        older = life[old] > life[new]
+        alive[np.where(older, new, old)] = False
+        return alive
+
+    def _confirm_tracks(self, frame: int, *, at_once: bool) -> None:
+        """Give ids to the tentative tracks that have lasted long enough."""
+        tracks = self._tracks
+        ripe = (tracks.id == 0) & (at_once | (frame - tracks.born >= self._confirm))
+        count = int(ripe.sum())
+        tracks.id[ripe] = np.arange(self._ids + 1, self._ids + count + 1)
+        self._ids += count
+
+    def _report(self, boxes: Boxes, partner: Index) -> tuple[Boxes, Index]:
+        """Rows of the tracks seen in this frame, in the order of birth, and their serials."""
+        rows = np.flatnonzero(partner >= 0)
+        tracks = self._tracks
+        found = boxes[partner[rows]].with_columns(id=tracks.id[rows])
+        if self.settings.output == "filtered":
+            x, y, w, h = cornered(tracks.state[POSITION, rows]).T
+            found = found.with_columns(x=x, y=y, w=w, h=h)
+        return found, tracks.serial[rows]
+
+
+def _check(detections: Boxes) -> None:
+    """Refuse boxes and scores that cannot be linked."""
+    finite = np.isfinite(detections.ltwh).all(axis=1) & np.isfinite(detections.score)
+    bad = ~finite | (detections.w <= 0) | (detections.h <= 0)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InputError(
+            f"detections of frame {detections.frame[row]:g}",
+            "finite boxes and scores, width and height > 0",
+            f"{detections.ltwh[row].tolist()} with score {detections.score[row]:g}"
+            f" ({int(bad.sum())} such rows)",
+            "drop or mend these rows",
+        )
+    outside = (detections.score < 0) | (detections.score > 1)
+    if outside.any():
+        raise InputError(
+            f"detections of frame {detections.frame[0]:g}",
+            "scores in 0..1",
+            f"{detections.score[outside][0]:g} ({int(outside.sum())} such rows)",
+            "map the whole sequence's scores with unit_scores first",
+        )
+
+
+def unit_scores(detections: Boxes) -> tuple[Boxes, int]:
+    """Bring the scores of a whole sequence into 0..1 when any lies outside; count the changed rows.
+
+    Detectors without a probability (MOT15's, DPM) score in units of their own. Lowest to highest
+    becomes 0..1; equal scores become 1, because they rank nothing.
+
+    Returns:
+        The detections and the number of rows whose score was mapped (0 = all were in 0..1).
+    """
+    score = detections.score.astype(np.float64)
+    if not len(score) or (score.min() >= 0 and score.max() <= 1):
+        return detections, 0
+    low, high = score.min(), score.max()
+    mapped = (score - low) / (high - low) if high > low else np.ones_like(score)
+    return detections.with_columns(score=mapped), len(score)
+
+
+def link(
+    detections: Boxes,
+    *,
+    length: int,
+    fps: float,
+    linker: str = "byte",
+    settings: LinkerSettings | None = None,
+) -> Boxes:
+    """Link the detections of a whole sequence.
+
+    Scores outside 0..1 are mapped by `unit_scores`, with one line in the log.
+
+    Args:
+        detections: rows of frames 1..length in any order; ids are ignored.
+        length: number of frames.
+        fps: frames per second.
+        linker: a key of `MENU`.
+        settings: used instead of the menu's.
+
+    Returns:
+        Boxes of the confirmed tracks ordered by frame, then id.
+
+    Raises:
+        InputError: an unknown linker, frames outside 1..length, and as `Linker.update`.
+    """
+    if settings is None:
+        if linker not in MENU:
+            raise InputError("linker", f"one of {', '.join(MENU)}", linker, "choose one")
+        settings = MENU[linker]
+    frame = detections.frame
+    strange = ~((frame >= 1) & (frame <= length) & (frame == np.floor(frame)))
+    if strange.any():
+        raise InputError(
+            "detections",
+            f"whole frame numbers in 1..{length}",
+            f"{frame[strange][0]:g} ({int(strange.sum())} such rows)",
+            "check the sequence's length and its detections",
+        )
+    _check(detections.with_columns(score=np.where(np.isfinite(detections.score), 0.5, np.nan)))
+    detections, mapped = unit_scores(detections)
+    if mapped:
+        _log.warning("scores outside 0..1: all %d mapped to 0..1, lowest to highest", mapped)
+    machine = Linker(settings, fps)
+    steps = [machine.advance(boxes) for _, boxes in detections.by_frame(length)]
+    return _collect(steps, backfill=settings.backfill)
+
+
+def _collect(steps: list[tuple[Boxes, Index]], *, backfill: bool) -> Boxes:
+    """Join the rows of all frames; give earlier rows of a confirmed track its id, drop the rest."""
+    boxes = Boxes.concatenate([rows for rows, _ in steps])
+    if backfill and len(boxes):
+        serial = np.concatenate([serials for _, serials in steps])
+        id_of = np.zeros(int(serial.max()) + 1)
+        named = boxes.id > 0
+        id_of[serial[named]] = boxes.id[named]
+        boxes = replace(boxes, id=id_of[serial].astype(np.float32))
+    return boxes[boxes.id > 0].sorted_by_frame()

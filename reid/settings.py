@@ -1,0 +1,132 @@
+"""What a user can set about linking: the settings of a linker, cross-checked, and the menu."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from mot.errors import InputError
+from reid.assign import SOLVERS
+from reid.motion import Hold, Kalman, Motion
+
+OUTPUTS = ("measured", "filtered")
+
+
+@dataclass(frozen=True)
+class LinkerSettings:
+    """Settings of a linker; durations in seconds, noises in box sizes, scores and IoUs in 0..1.
+
+    Raises:
+        InputError: a value out of its range, or values that contradict each other.
+
+    Attributes:
+        motion: how a track is expected to move: a key of `MOTIONS`.
+        solver: how partners are chosen: a key of `reid.assign.SOLVERS`.
+        high_score: detections of at least this score take part in the first stage and may start
+            tracks; higher = fewer, surer tracks.
+        low_score: detections from here to `high_score` may only continue a track that was seen in
+            the frame before (second stage, by IoU alone); higher = fewer boxes kept alive by weak
+            detections; equal to `high_score` = no second stage.
+        birth_score: an unmatched detection starts a track from this score on; higher = fewer
+            tracks.
+        min_iou: least overlap (times score where `weigh_score`) for a match in the first stage;
+            higher = more broken tracks, fewer swaps.
+        min_iou_low: least overlap in the second stage.
+        min_iou_tentative: least overlap (times score where `weigh_score`) to continue a track that
+            is not confirmed yet; higher = fewer false tracks.
+        weigh_score: whether overlaps with confirmed and tentative tracks are multiplied by the
+            detection's score, so that of two equal overlaps the surer detection wins.
+        max_gap_s: seconds for which a confirmed track is kept without a detection; longer = more
+            people found again after occlusion, more wrong revivals.
+        confirm_s: seconds of detections without a break, from its first one, after which a track is
+            confirmed, gets its id and is reported; longer = fewer false tracks, later starts; 0 =
+            at once. Tracks of the first frame are confirmed at once.
+        backfill: whether `link` also reports the boxes of a confirmed track from before its
+            confirmation; a live linker cannot.
+        duplicate_iou: of a seen and a lost track that overlap more than this, the younger is
+            removed; higher = fewer removals; 1 = none.
+        output: box that is reported: "measured" = the detection, "filtered" = the motion model's
+            estimate after it.
+        measurement_noise: Kalman: standard deviation of a detected coordinate, in box sizes; higher
+            = detections are trusted less, smoother tracks.
+        position_noise: Kalman: random walk of the position, in box sizes per √s; higher =
+            detections are trusted more.
+        velocity_noise: Kalman: random walk of the velocity, in box sizes per s per √s; higher =
+            turns are followed faster, velocities are less steady.
+        start_speed: Kalman: standard deviation of a new track's speed, in box sizes per s; higher =
+            the first detections set the speed more freely.
+    """
+
+    motion: str = "kalman"
+    solver: str = "optimal"
+    high_score: float = 0.5
+    low_score: float = 0.1
+    birth_score: float = 0.6
+    min_iou: float = 0.2
+    min_iou_low: float = 0.5
+    min_iou_tentative: float = 0.3
+    weigh_score: bool = True
+    max_gap_s: float = 1.0
+    confirm_s: float = 0.05
+    backfill: bool = True
+    duplicate_iou: float = 0.85
+    output: str = "measured"
+    measurement_noise: float = 0.05
+    position_noise: float = 0.27
+    velocity_noise: float = 1.0
+    start_speed: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name, choices in (("motion", MOTIONS), ("solver", SOLVERS), ("output", OUTPUTS)):
+            if getattr(self, name) not in choices:
+                raise InputError(
+                    name, f"one of {', '.join(choices)}", repr(getattr(self, name)), "choose one"
+                )
+        for field in fields(self):
+            if field.type == "float":
+                self._check_number(field.name)
+        if not self.low_score <= self.high_score <= self.birth_score:
+            raise InputError(
+                "linker scores",
+                "low_score ≤ high_score ≤ birth_score",
+                f"{self.low_score}, {self.high_score}, {self.birth_score}",
+                "lower the smaller or raise the larger",
+            )
+
+    def _check_number(self, name: str) -> None:
+        """Check that a number is finite and in the range that its kind allows."""
+        value = getattr(self, name)
+        share = "score" in name or "iou" in name
+        ceiling = 1.0 if share else math.inf
+        wanted = "a number in 0..1" if share else "a finite number ≥ 0"
+        lawful = isinstance(value, int | float) and 0 <= value <= ceiling and math.isfinite(value)
+        if name == "measurement_noise":
+            wanted, lawful = "a finite number > 0", lawful and value > 0
+        if not lawful:
+            raise InputError(name, wanted, value, "change the linker's setting")
+
+
+def _kalman(settings: LinkerSettings) -> Motion:
+    return Kalman(
+        settings.measurement_noise,
+        settings.position_noise,
+        settings.velocity_noise,
+        settings.start_speed,
+    )
+
+
+MOTIONS: dict[str, Callable[[LinkerSettings], Motion]] = {
+    "kalman": _kalman,
+    "none": lambda settings: Hold(),
+}
+
+MENU: dict[str, LinkerSettings] = {
+    # Greedy overlap with the last box (Bochinski et al. 2017, "High-speed tracking-by-detection
+    # without using image information").
+    "iou": LinkerSettings(motion="none", solver="greedy", low_score=0.5, weigh_score=False),
+    # Kalman and Hungarian assignment by IoU (arXiv:1602.00763).
+    "sort": LinkerSettings(low_score=0.5, weigh_score=False, min_iou=0.3),
+    # Two stages by score (arXiv:2110.06864).
+    "byte": LinkerSettings(),
+}
