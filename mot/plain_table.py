@@ -1,0 +1,122 @@
+"""Text tables of numbers to arrays, with the line of whatever is wrong.
+
+`mot.annotations` reads its files through this; commas or blanks, CRLF, a byte order mark and blank
+lines are read as people have them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mot.errors import InputError
+
+SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class PlainTable:
+    """Numbers of a file, and the way back from a row to its line.
+
+    Attributes:
+        path: the file.
+        values: float64 (rows, columns).
+        lines: the file's lines, blank ones included.
+    """
+
+    path: Path
+    values: npt.NDArray[np.float64]
+    lines: list[str]
+
+    def require(self, good: npt.NDArray[np.bool_], expected: str, remedy: str) -> None:
+        """Raise an InputError that names file and line of the first row that is not good (N,)."""
+        if good.all():
+            return
+        filled = [number for number, line in enumerate(self.lines, 1) if line.strip()]
+        number = filled[int(np.argmin(good))]
+        raise _bad_line(self.path, number, expected, self.lines[number - 1], remedy)
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file; newlines become LF and a byte order mark is dropped.
+
+    Raises:
+        InputError: the file is missing, a folder, or no text.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            path, "a text file", error.strerror or error, "check the path and its rights"
+        ) from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{path}:{line}", "UTF-8 text", "other bytes", "save the file as plain text"
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_table(path: Path, *, fewest: int) -> PlainTable:
+    """Read a table whose rows all have the same number of columns.
+
+    Args:
+        path: comma- or blank-separated text; the first row says which.
+        fewest: columns that must be there at least.
+
+    Returns:
+        The table; a file without rows gives (0, fewest) values.
+
+    Raises:
+        InputError: unreadable file, short or uneven row, or something that is no number.
+    """
+    lines = read_text(path).split("\n")
+    filled = [line for line in lines if line.strip()]
+    if not filled:
+        return PlainTable(path, np.empty((0, fewest)), lines)
+    delimiter = "," if "," in filled[0] else None
+    try:
+        values = np.loadtxt(filled, delimiter=delimiter, comments=None, ndmin=2, dtype=np.float64)
+    except ValueError:
+        # Slow, but it knows which line; where it finds no fault its own numbers are good.
+        values = _parse_slowly(path, lines, delimiter, fewest)
+    if values.shape[1] < fewest:
+        number = next(n for n, line in enumerate(lines, 1) if line.strip())
+        raise _bad_line(
+            path, number, f"at least {fewest} columns", lines[number - 1], "see docs/formats.md"
+        )
+    return PlainTable(path, values, lines)
+
+
+def _parse_slowly(
+    path: Path, lines: list[str], delimiter: str | None, fewest: int
+) -> npt.NDArray[np.float64]:
+    """Parse line by line in order to name the first that is wrong."""
+    rows: list[list[float]] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        fields = line.split(delimiter)
+        wanted = len(rows[0]) if rows else max(len(fields), fewest)
+        if len(fields) != wanted:
+            raise _bad_line(
+                path, number, f"{wanted} columns", f"{len(fields)}: {line}", "complete the row"
+            )
+        try:
+            rows.append([float(field) for field in fields])
+        except ValueError as error:
+            raise _bad_line(
+                path, number, "numbers only", line, "correct the row (a header is not read)"
+            ) from error
+    return np.array(rows, dtype=np.float64)
+
+
+def _bad_line(path: Path, number: int, expected: str, got: str, remedy: str) -> InputError:
+    """Name a line, and show it with what cannot be printed escaped."""
+    shown = got.strip()[:SHOWN_CHARACTERS].encode("unicode_escape").decode("ascii")
+    return InputError(f"{path}:{number}", expected, f"'{shown}'", remedy)
