@@ -120,7 +120,7 @@ def read_results(path: str | os.PathLike[str], *, length: int | None = None) -> 
 
 def considered(boxes: Boxes) -> npt.NDArray[np.bool_]:
     """Mask (N,) of the rows a scorer counts: pedestrians whose flag is not 0."""
-    return (boxes.cls == PEDESTRIAN) & (boxes.score > 0)
+    return np.asarray((boxes.cls == PEDESTRIAN) & (boxes.score > 0))
 
 
 def ignore_regions(boxes: Boxes) -> npt.NDArray[np.bool_]:
@@ -130,7 +130,7 @@ def ignore_regions(boxes: Boxes) -> npt.NDArray[np.bool_]:
     are no people are background: neither this nor `considered`.
     """
     uncounted = (boxes.cls == PEDESTRIAN) & (boxes.score <= 0)
-    return uncounted | np.isin(boxes.cls, IGNORED_CLASSES)
+    return np.asarray(uncounted | np.isin(boxes.cls, IGNORED_CLASSES))
 
 
 def write_results(path: str | os.PathLike[str], boxes: Boxes) -> None:
@@ -218,7 +218,7 @@ def _boxes_of(table: PlainTable, length: int | None) -> Boxes:
     )
     table.require((width >= 0) & (height >= 0), "sizes of 0 or more", "correct the row")
     table.require(
-        np.abs(table.values[:, 2:6]).max(axis=1, initial=0) <= LARGEST_PIXEL,
+        (np.abs(table.values[:, 2:6]) <= LARGEST_PIXEL).all(axis=1),
         f"left, top, width and height within {LARGEST_PIXEL:.0f} pixels",
         "correct the row",
     )

@@ -31,12 +31,12 @@ class PlainTable:
     values: npt.NDArray[np.float64]
     lines: list[str]
 
-    def require(self, good: npt.NDArray[np.bool_], expected: str, remedy: str) -> None:
+    def require(self, good: npt.ArrayLike, expected: str, remedy: str) -> None:
         """Raise an InputError that names file and line of the first row that is not good (N,)."""
-        if good.all():
+        if np.all(good):
             return
         filled = [number for number, line in enumerate(self.lines, 1) if line.strip()]
-        number = filled[int(np.argmin(good))]
+        number = filled[int(np.argmin(np.asarray(good)))]
         raise _bad_line(self.path, number, expected, self.lines[number - 1], remedy)
 
 
