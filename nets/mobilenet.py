@@ -57,7 +57,7 @@ class ConvNormActivation(nn.Sequential):
         """Map (N, C, h, w) to (N, channels, ceil(h / stride), ceil(w / stride))."""
         if self.stride == 2:
             features = F.pad(features, (0, 2, 0, 2))  # the last one serves odd sizes only
-        return super().forward(features)  # type: ignore[no-any-return]
+        return super().forward(features)  # type: ignore
 
 
 class InvertedResidual(nn.Module):
