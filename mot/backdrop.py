@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mot.crowd import Camera
+from mot.images import Image
 from mot.scene_settings import SceneSettings
-from mot.sprites import Image
 
 Floats = npt.NDArray[np.float64]
 Picture = npt.NDArray[np.float32]

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
+from mot.images import Image
+
 Points = npt.NDArray[np.float64]
 
 OVERSAMPLING = 2  # painted at this many times the final size

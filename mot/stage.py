@@ -12,9 +12,10 @@ import numpy.typing as npt
 from mot.backdrop import light_table, margins, paint_backdrop
 from mot.boxes import Boxes
 from mot.crowd import Camera, Path, aim_camera, walk_crowd
+from mot.images import Image
 from mot.props import Prop, place_props
 from mot.scene_settings import SceneSettings
-from mot.sprites import SOLID, Image, Sprite, lay, paint, shaded
+from mot.sprites import SOLID, Sprite, lay, paint, shaded
 from mot.walker import Figures, Look, body_joints, painted_colours, random_look
 
 LEAST_INSIDE = 0.1  # share of a box inside the frame from which the person is annotated

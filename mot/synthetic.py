@@ -21,9 +21,9 @@ import numpy as np
 from mot.atomic import atomic_path
 from mot.boxes import Boxes
 from mot.errors import InputError
+from mot.images import Image
 from mot.scene_settings import SceneSettings
 from mot.sequence import Sequence, open_sequence
-from mot.sprites import Image
 from mot.stage import SceneFrame, render_scene
 
 __all__ = ["SceneFrame", "SceneSettings", "ensure_scenes", "render_frames", "render_scene",

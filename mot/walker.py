@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from mot.sprites import CAP_POINTS, CORNERS, Image, Points, capsules, ellipses
+from mot.images import Image
+from mot.sprites import CAP_POINTS, CORNERS, Points, capsules, ellipses
 
 COCO_JOINTS = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
