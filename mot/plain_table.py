@@ -6,15 +6,20 @@ lines are read as people have them.
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from mot.errors import InputError
 
 SHOWN_CHARACTERS = 80
+NUMBER_CHARACTERS = b"0123456789+-.eE, \t\n"
 
 
 @dataclass(frozen=True)
@@ -24,20 +29,21 @@ class PlainTable:
     Attributes:
         path: the file.
         values: float64 (rows, columns).
-        lines: the file's lines, blank ones included.
+        text: the whole file, newlines as LF.
     """
 
     path: Path
     values: npt.NDArray[np.float64]
-    lines: list[str]
+    text: str
 
     def require(self, good: npt.ArrayLike, expected: str, remedy: str) -> None:
         """Raise an InputError that names file and line of the first row that is not good (N,)."""
         if np.all(good):
             return
-        filled = [number for number, line in enumerate(self.lines, 1) if line.strip()]
+        lines = self.text.split("\n")
+        filled = [number for number, line in enumerate(lines, 1) if line.strip()]
         number = filled[int(np.argmin(np.asarray(good)))]
-        raise _bad_line(self.path, number, expected, self.lines[number - 1], remedy)
+        raise _bad_line(self.path, number, expected, lines[number - 1], remedy)
 
 
 def read_text(path: Path) -> str:
@@ -75,22 +81,43 @@ def read_table(path: Path, *, fewest: int) -> PlainTable:
     Raises:
         InputError: unreadable file, short or uneven row, or something that is no number.
     """
-    lines = read_text(path).split("\n")
-    filled = [line for line in lines if line.strip()]
-    if not filled:
-        return PlainTable(path, np.empty((0, fewest)), lines)
-    delimiter = "," if "," in filled[0] else None
+    text = read_text(path)
+    first_row = re.search(r"\S.*", text)
+    if first_row is None:
+        return PlainTable(path, np.empty((0, fewest)), text)
+    delimiter = "," if "," in first_row[0] else None
     try:
-        values = np.loadtxt(filled, delimiter=delimiter, comments=None, ndmin=2, dtype=np.float64)
-    except ValueError:
+        values = _parse_fast(text, delimiter)
+    except (ValueError, OverflowError):
         # Slow, but it knows which line; where it finds no fault its own numbers are good.
-        values = _parse_slowly(path, lines, delimiter, fewest)
+        values = _parse_slowly(path, text.split("\n"), delimiter, fewest)
     if values.shape[1] < fewest:
-        number = next(n for n, line in enumerate(lines, 1) if line.strip())
+        number = text.count("\n", 0, first_row.start()) + 1
         raise _bad_line(
-            path, number, f"at least {fewest} columns", lines[number - 1], "see docs/formats.md"
+            path, number, f"at least {fewest} columns", first_row[0], "see docs/formats.md"
         )
-    return PlainTable(path, values, lines)
+    return PlainTable(path, values, text)
+
+
+def _parse_fast(text: str, delimiter: str | None) -> npt.NDArray[np.float64]:
+    """Parse with pandas' C reader, five times as fast as numpy's; raises ValueError on any fault.
+
+    Left to itself it would take True for 1; an empty field, and so a short row, must be a fault,
+    hence no NaN filter.
+    """
+    if text.encode().translate(None, NUMBER_CHARACTERS):
+        raise ValueError("not only numbers")
+    table = pd.read_csv(
+        io.StringIO(text),
+        sep=delimiter or r"\s+",
+        header=None,
+        dtype=np.float64,
+        na_filter=False,
+        quoting=csv.QUOTE_NONE,
+        skipinitialspace=True,
+        low_memory=False,
+    )
+    return np.ascontiguousarray(table.to_numpy())
 
 
 def _parse_slowly(
@@ -108,6 +135,8 @@ def _parse_slowly(
                 path, number, f"{wanted} columns", f"{len(fields)}: {line}", "complete the row"
             )
         try:
+            if "_" in line or not line.isascii():  # float() is broader-minded than any file format
+                raise ValueError(line)
             rows.append([float(field) for field in fields])
         except ValueError as error:
             raise _bad_line(

@@ -205,9 +205,9 @@ def find_sequence(name: str, root: str | os.PathLike[str], *, fps: float | None 
             are listed).
     """
     root = Path(root)
-    for direct in (Path(name), root / name):
-        if len(Path(name).parts) > 1 and _is_sequence(direct):
-            return open_sequence(direct, fps=fps)
+    for path in (Path(name), root / name) if {"/", os.sep} & set(name) else ():
+        if _is_sequence(path):
+            return open_sequence(path, fps=fps)
     folders = list_sequences(root) if root.is_dir() else []
     matches = [folder for folder in folders if folder.name == name]
     matches = matches or [folder for folder in folders if folder.name.startswith(f"{name}-")]
@@ -219,7 +219,7 @@ def find_sequence(name: str, root: str | os.PathLike[str], *, fps: float | None 
             f"sequence {name}",
             f"one match below {root}",
             f"{len(matches)}: {found}",
-            "give the whole name, or its path below the data folder",
+            "give the whole name, or its path (./NAME for one right below)",
         )
     raise InputError(
         f"sequence {name}",
@@ -249,13 +249,13 @@ def _is_sequence(folder: Path) -> bool:
 
 def _walk(folder: Path, depth: int, seen: set[Path]) -> Iterator[Path]:
     """Yield sequence folders; `seen` holds resolved folders, because links may form loops."""
+    if _is_sequence(folder):
+        yield folder
+        return
     real = folder.resolve()
     if depth > DEEPEST or real in seen:
         return
     seen.add(real)
-    if _is_sequence(folder):
-        yield folder
-        return
     try:
         with os.scandir(folder) as entries:
             inner = sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir())

@@ -6,6 +6,7 @@ decoding; phones' rotation marks are obeyed.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,9 +78,9 @@ def probe_video(path: Path) -> VideoProbe:
             ) from error
         turned = int(first.rotation) % 180 != 0
         width, height = (first.height, first.width) if turned else (first.width, first.height)
-    shown, found = _count_packets(path)
+    index = _index_packets(path)
     # A file cut short still promises what it was; reading it then ends in an error at the cut.
-    length = shown + max(promised - found, 0)
+    length = index.shown + max(promised - index.found, 0)
     return VideoProbe(max(length, 1), width, height, float(rate) if rate else None)
 
 
@@ -144,7 +145,7 @@ def _seek(path: Path, container: Any, stream: Any, first: int) -> int:
     Frame numbers are ranks of presentation times; where times are missing or repeat, nothing is
     skipped.
     """
-    times = _presentation_times(path)
+    times = _index_packets(path).times
     if len(times) < first or len(np.unique(times)) < len(times):
         return 1
     container.seek(int(times[first - 1]), stream=stream, backward=True)
@@ -158,25 +159,42 @@ def _seek(path: Path, container: Any, stream: Any, first: int) -> int:
     return number
 
 
-def _presentation_times(path: Path) -> npt.NDArray[np.int64]:
-    """Sorted presentation times of all shown packets; empty when one has none."""
-    with _open(path) as container:
-        packets = [p for p in container.demux(video=0) if p.size and not p.is_discard]
-        times = [packet.pts for packet in packets]
-    return np.sort(np.array([] if None in times else times, dtype=np.int64))
+@dataclass(frozen=True)
+class _Index:
+    """Packets of a video: `found` in the file, `shown` as frames, sorted `times` of the latter.
+
+    `times` is empty when a packet has none.
+    """
+
+    found: int
+    shown: int
+    times: npt.NDArray[np.int64]
 
 
-def _count_packets(path: Path) -> tuple[int, int]:
-    """Frames that are shown, and packets that are there."""
-    shown = found = 0
-    with _open(path) as container:
-        try:
-            for packet in container.demux(video=0):
-                found += bool(packet.size)
-                shown += bool(packet.size) and not packet.is_discard
-        except av.FFmpegError:
-            pass  # cut in the middle of a packet: what came before counts
-    return shown, found
+def _index_packets(path: Path) -> _Index:
+    """Go through the packets without decoding them.
+
+    What comes before the first key frame, or is shown before it, does not decode: recordings that
+    begin in the middle have such packets.
+    """
+    found = 0
+    times: list[int | None] = []
+    key_time: int | None = None
+    with _open(path) as container, contextlib.suppress(av.FFmpegError):  # a cut ends the count
+        for packet in container.demux(video=0):
+            if packet.size == 0 and packet.dts is None:  # PyAV's mark of the end
+                continue
+            found += 1
+            if packet.size == 0 or packet.is_discard:
+                continue
+            if packet.is_keyframe and key_time is None:
+                times, key_time = [], packet.pts
+            times.append(packet.pts)
+    known = np.sort(np.array([time for time in times if time is not None], dtype=np.int64))
+    if len(known) < len(times):
+        return _Index(found, len(times), np.empty(0, np.int64))
+    from_key = known if key_time is None else known[known >= key_time]
+    return _Index(found, len(from_key), from_key)
 
 
 def _open(path: Path) -> Any:
