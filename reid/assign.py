@@ -40,12 +40,17 @@ def optimal(row: Index, column: Index, gain: Array) -> Index:
     rest = np.flatnonzero(~alone)
     if not len(rest):
         return np.arange(len(row))
-    rows, rest_row = np.unique(row[rest], return_inverse=True)
-    columns, rest_column = np.unique(column[rest], return_inverse=True)
-    small = len(rows) * len(columns) <= _DENSE_CELLS
-    solve = _solve_dense if small else _solve_sparse
-    chosen = rest[solve(rest_row, rest_column, gain[rest], (len(rows), len(columns)))]
+    rest_row, rows = _renumbered(row[rest])
+    rest_column, columns = _renumbered(column[rest])
+    solve = _solve_dense if rows * columns <= _DENSE_CELLS else _solve_sparse
+    chosen = rest[solve(rest_row, rest_column, gain[rest], (rows, columns))]
     return np.sort(np.concatenate([np.flatnonzero(alone), chosen]))
+
+
+def _renumbered(index: Index) -> tuple[Index, int]:
+    """Indices without gaps, in the same order, and how many there are."""
+    number = np.cumsum(np.bincount(index) > 0)
+    return number[index] - 1, int(number[-1])
 
 
 def _solve_dense(row: Index, column: Index, gain: Array, shape: tuple[int, int]) -> Index:

@@ -1,7 +1,7 @@
 """Which track and which detection can belong together, and how well they overlap.
 
 The linker costs only the pairs returned here. In a large crowd nearly all pairs lie far apart, so a
-KD-tree finds the plausible ones first and the work grows with their number, not with N × M.
+grid finds the plausible ones first and the work grows with their number, not with N × M.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 
-# Up to this many pairs all of them are costed: building a tree takes longer than that.
-_DENSE_PAIRS = 20_000
+# Up to this many pairs all of them are costed: the search would take longer than that.
+_DENSE_PAIRS = 10_000
 
 
 class Pairs(NamedTuple):
@@ -35,48 +34,66 @@ def overlapping_pairs(first_ltwh: Array, second_ltwh: Array, min_iou: float) -> 
         second_ltwh: (M, 4); the columns.
         min_iou: 0..1.
     """
+    first, second = first_ltwh.T, second_ltwh.T
     if len(first_ltwh) * len(second_ltwh) <= _DENSE_PAIRS:
-        row, column, iou = _dense_iou(first_ltwh, second_ltwh)
-    else:
-        row, column = near_pairs(first_ltwh, second_ltwh, min_iou)
-        iou = _iou(first_ltwh[row].T, second_ltwh[column].T)
+        every = _iou(first[:, :, None], second[:, None, :])
+        row, column = np.nonzero((every >= min_iou) & (every > 0))
+        return Pairs(row, column, every[row, column])
+    row, column = near_pairs(first_ltwh, second_ltwh, min_iou)
+    iou = _iou(first.take(row, axis=1), second.take(column, axis=1))
     keep = np.flatnonzero((iou >= min_iou) & (iou > 0))
+    keep = keep[np.argsort(row[keep] * len(second_ltwh) + column[keep])]
     return Pairs(row[keep], column[keep], iou[keep])
 
 
 def near_pairs(first_ltwh: Array, second_ltwh: Array, min_iou: float) -> tuple[Index, Index]:
-    """Return a superset of the pairs with at least `min_iou`, found by a KD-tree.
+    """Return a superset of the pairs with at least `min_iou`, unordered, by a grid of strips.
 
     Boxes of widths a and b whose IoU is at least t overlap by at least t·max(a, b) along x, so
     their widths differ by at most the factor 1/t and their centres by at most a·(1/t − 1)/2 or,
     when the second is the narrower one, a·(1 − t); the same holds along y. So each box of the first
-    set has a radius of its own, and a single large box does not widen everyone's search.
+    set has a reach of its own, and a single large box does not widen everyone's search.
+
+    The second set's centres are sorted by horizontal strip, then by x: what a box of the first set
+    can reach is one run of that order per strip.
     """
     if not len(first_ltwh) or not len(second_ltwh):
         return np.empty(0, np.intp), np.empty(0, np.intp)
-    reach = first_ltwh[:, 2:] * np.maximum((1 / max(min_iou, 1e-9) - 1) / 2, 1 - min_iou)
+    reach = first_ltwh[:, 2:] * max((1 / max(min_iou, 1e-9) - 1) / 2, 1 - min_iou)
     # Any overlap at all bounds the distance as well: half of both sizes.
     reach = np.minimum(reach, (first_ltwh[:, 2:] + second_ltwh[:, 2:].max(axis=0)) / 2)
-    # The tree searches squares; typical boxes become squares when x and y are in units of them.
-    unit = np.maximum(np.median(first_ltwh[:, 2:], axis=0), 1e-9)
-    centres = (second_ltwh[:, :2] + second_ltwh[:, 2:] / 2) / unit
-    tree = cKDTree(centres, balanced_tree=False, compact_nodes=False)
-    found = tree.query_ball_point(
-        (first_ltwh[:, :2] + first_ltwh[:, 2:] / 2) / unit,
-        (reach / unit).max(axis=1) * (1 + 1e-9),
-        p=np.inf,
-        return_sorted=True,
-    )
-    counts = np.fromiter(map(len, found), np.intp, len(found))
-    column = np.fromiter((c for cell in found for c in cell), np.intp, int(counts.sum()))
-    return np.repeat(np.arange(len(found)), counts), column
+    centre = second_ltwh[:, :2] + second_ltwh[:, 2:] / 2
+    origin = centre.min(axis=0)
+    centre -= origin
+    middle = first_ltwh[:, :2] + first_ltwh[:, 2:] / 2 - origin
+    # Rounding must not lose a pair.
+    reach = reach * (1 + 1e-9) + 1e-9 * (np.abs(middle) + centre.max())
+
+    # About one strip per box and axis; never more strips than boxes, however far they are apart.
+    height = max(2 * float(np.median(reach[:, 1])), float(centre[:, 1].max()) / len(centre), 1e-9)
+    strip = np.floor(centre[:, 1] / height)
+    top = np.maximum(np.floor((middle[:, 1] - reach[:, 1]) / height), 0)
+    bottom = np.minimum(np.floor((middle[:, 1] + reach[:, 1]) / height), strip.max())
+    strips = np.maximum(bottom - top + 1, 0).astype(np.intp)
+    row = np.repeat(np.arange(len(first_ltwh)), strips)
+    searched = top[row] + _count_up(strips)
+
+    # One sorted axis for all strips: they lie end to end, a gap apart.
+    right_end = float(centre[:, 0].max())
+    gap = right_end + 1.0
+    place = strip * (right_end + 2 * gap) + centre[:, 0]
+    order = np.argsort(place, kind="stable")
+    start = searched * (right_end + 2 * gap)
+    left = np.clip(middle[row, 0] - reach[row, 0], -gap / 2, right_end + gap / 2)
+    right = np.clip(middle[row, 0] + reach[row, 0], -gap / 2, right_end + gap / 2)
+    begin = np.searchsorted(place[order], start + left, "left")
+    found = np.searchsorted(place[order], start + right, "right") - begin
+    return np.repeat(row, found), order[np.repeat(begin, found) + _count_up(found)]
 
 
-def _dense_iou(first_ltwh: Array, second_ltwh: Array) -> tuple[Index, Index, Array]:
-    """Cost all pairs by broadcasting; return those that overlap."""
-    iou = _iou(first_ltwh.T[:, :, None], second_ltwh.T[:, None, :])
-    row, column = np.nonzero(iou)
-    return row, column, iou[row, column]
+def _count_up(counts: Index) -> Index:
+    """0 … count − 1 for each count, one after the other."""
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def _iou(first: Array, second: Array) -> Array:

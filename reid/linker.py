@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -59,15 +59,17 @@ class _Tracks:
         return len(self.serial)
 
     def __getitem__(self, rows: Mask) -> _Tracks:
-        columns = (getattr(self, f.name)[rows] for f in fields(self)[1:])
-        return _Tracks(self.state[:, rows], *columns)
+        columns = (self.serial, self.id, self.born, self.seen)
+        return _Tracks(self.state[:, rows], *(column[rows] for column in columns))
 
     def joined(self, other: _Tracks) -> _Tracks:
-        columns = (
-            np.concatenate([getattr(self, f.name), getattr(other, f.name)])
-            for f in fields(self)[1:]
+        return _Tracks(
+            np.concatenate([self.state, other.state], axis=1),
+            np.concatenate([self.serial, other.serial]),
+            np.concatenate([self.id, other.id]),
+            np.concatenate([self.born, other.born]),
+            np.concatenate([self.seen, other.seen]),
         )
-        return _Tracks(np.concatenate([self.state, other.state], axis=1), *columns)
 
 
 class Linker:
@@ -117,42 +119,47 @@ class Linker:
                 or has no area, a score outside 0..1.
         """
         boxes, _ = self.advance(detections)
-        boxes = boxes[boxes.id > 0]
-        return boxes[np.argsort(boxes.id, kind="stable")]
+        return boxes[np.flatnonzero(boxes.id)]
 
     def advance(self, detections: Boxes) -> tuple[Boxes, Index]:
         """As `update`, but with the tentative tracks (id 0) too, and each row's serial number.
 
-        A serial number names a track from its birth on, also before it has an id.
+        A serial number names a track from its birth on, also before it has an id. Rows are ordered
+        by serial; ids ascend with it, because older tracks are confirmed first.
         """
         first = self._frame is None
         before, frame = self._frame_of(detections)
         _check(detections)
-        boxes = detections[detections.score >= self.settings.low_score]
-        boxes = boxes[np.lexsort((boxes.cls, boxes.h, boxes.w, boxes.y, boxes.x, -boxes.score))]
-        xywh = centred(boxes.ltwh)
+        order = _canonical_order(detections, self.settings.low_score)
+        xywh = centred(detections.ltwh[order])
+        score = detections.score[order].astype(np.float64)
 
+        kept = frame - self._tracks.seen <= self._max_gap + 1
+        if not kept.all():
+            self._tracks = self._tracks[kept]
         tracks = self._tracks
         steady = tracks.seen == before
         tracks.state = self._motion.predict(tracks.state, (frame - before) / self._fps, ~steady)
-        partner = self._associate(xywh, boxes.score.astype(np.float64), steady)
+        partner = self._associate(xywh, score, steady)
         matched = np.flatnonzero(partner >= 0)
         tracks.state[:, matched] = self._motion.correct(
             tracks.state[:, matched], xywh[partner[matched]]
         )
         tracks.seen[matched] = frame
 
-        free = np.ones(len(boxes), bool)
+        free = np.ones(len(order), bool)
         free[partner[matched]] = False
-        births = np.flatnonzero(free & (boxes.score >= self.settings.birth_score))
+        births = np.flatnonzero(free & (score >= self.settings.birth_score))
         partner = np.concatenate([partner, births])
-        self._tracks = tracks.joined(self._newborn(xywh[births], frame))
+        if len(births):
+            self._tracks = tracks.joined(self._newborn(xywh[births], frame))
         alive = self._survivors(frame)
         if not alive.all():
             self._tracks, partner = self._tracks[alive], partner[alive]
         self._confirm_tracks(frame, at_once=first)
         self._frame = frame
-        return self._report(boxes, partner)
+        rows = np.flatnonzero(partner >= 0)
+        return self._report(detections, order[partner[rows]], rows)
 
     def _frame_of(self, detections: Boxes) -> tuple[int, int]:
         """Return the frame before and the frame of these detections."""
@@ -223,10 +230,10 @@ class Linker:
         )
 
     def _survivors(self, frame: int) -> Mask:
-        """Mark the tracks that live on: tentative ones without a break, others within max_gap_s."""
+        """Mark the tracks that live on: not tentative ones missed, nor the younger of twins."""
         tracks = self._tracks
         seen = tracks.seen == frame
-        alive: Mask = seen | ((tracks.id > 0) & (frame - tracks.seen <= self._max_gap))
+        alive: Mask = seen | (tracks.id > 0)
         lost = np.flatnonzero(alive & ~seen)
         if not len(lost):
             return alive
@@ -249,15 +256,23 @@ class Linker:
         tracks.id[ripe] = np.arange(self._ids + 1, self._ids + count + 1)
         self._ids += count
 
-    def _report(self, boxes: Boxes, partner: Index) -> tuple[Boxes, Index]:
-        """Rows of the tracks seen in this frame, in the order of birth, and their serials."""
-        rows = np.flatnonzero(partner >= 0)
+    def _report(self, detections: Boxes, chosen: Index, rows: Index) -> tuple[Boxes, Index]:
+        """Table of the tracks in `rows`, which met the detections `chosen`, and their serials."""
         tracks = self._tracks
-        found = boxes[partner[rows]].with_columns(id=tracks.id[rows])
+        found = detections[chosen]
+        columns = {"id": tracks.id[rows]}
         if self.settings.output == "filtered":
-            x, y, w, h = cornered(tracks.state[POSITION, rows]).T
-            found = found.with_columns(x=x, y=y, w=w, h=h)
-        return found, tracks.serial[rows]
+            ltwh = cornered(tracks.state[POSITION, rows])
+            columns |= dict(zip(("x", "y", "w", "h"), ltwh.T, strict=True))
+        return found.with_columns(**columns), tracks.serial[rows]
+
+
+def _canonical_order(detections: Boxes, low_score: float) -> Index:
+    """Rows of at least `low_score`, best first, ties by place: whatever the order they came in."""
+    rows = np.flatnonzero(detections.score >= low_score)
+    d = detections
+    keys = (d.visibility, d.cls, d.h, d.w, d.y, d.x, -d.score)
+    return rows[np.lexsort([key[rows] for key in keys])]
 
 
 def _check(detections: Boxes) -> None:

@@ -122,15 +122,13 @@ class Kalman:
         gain = var_position / variance
         velocity_gain = covariance / variance
         kept = 1 - gain
-        return np.stack(
-            [
-                position + gain * innovation,
-                velocity + velocity_gain * innovation,
-                kept * var_position,
-                kept * covariance,
-                var_velocity - velocity_gain * covariance,
-            ]
-        )
+        better = np.empty_like(state)
+        better[POSITION] = position + gain * innovation
+        better[VELOCITY] = velocity + velocity_gain * innovation
+        better[VAR_POSITION] = kept * var_position
+        better[COVARIANCE] = kept * covariance
+        better[VAR_VELOCITY] = var_velocity - velocity_gain * covariance
+        return better
 
 
 def _squared_size(xywh: Array) -> Array:

@@ -1,0 +1,405 @@
+from dataclasses import fields, replace
+
+import numpy as np
+import numpy.testing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mot.boxes import Boxes
+from mot.errors import InputError
+from reid.linker import MENU, Linker, LinkerSettings, link, unit_scores
+
+FPS = 10.0
+BYTE = MENU["byte"]
+
+
+def person(frames, x, y=100.0, w=40.0, h=100.0, score=0.9):
+    """A person's detections: x is a number or a function of the frame."""
+    frames = np.asarray(frames, float)
+    across = x(frames) if callable(x) else np.full(len(frames), x)
+    tall = np.broadcast_to(y, frames.shape)
+    sizes = np.broadcast_to([w, h], (len(frames), 2))
+    return Boxes.of(frames, np.column_stack([across, tall, sizes]), score=score)
+
+
+def linked(*people, length=30, linker="byte", **changes):
+    together = Boxes.concatenate(people)
+    return link(together, length=length, fps=FPS, settings=replace(MENU[linker], **changes))
+
+
+def ids_at(tracks, frame):
+    return tracks.at(frame).id.tolist()
+
+
+def ids_of(tracks, frame):
+    """Ids of a frame from left to right."""
+    now = tracks.at(frame)
+    return now.id[np.argsort(now.x)].tolist()
+
+
+ALL = range(1, 31)
+
+
+# --- scenes
+
+
+@pytest.mark.parametrize("linker", MENU)
+def test_two_people_walk_side_by_side(linker):
+    tracks = linked(person(ALL, lambda t: 5 * t), person(ALL, lambda t: 200 + 5 * t), linker=linker)
+    assert len(tracks) == 60
+    assert {tuple(ids_of(tracks, t)) for t in ALL} == {(1, 2)}
+
+
+@pytest.mark.parametrize("linker", ["sort", "byte"])
+def test_two_people_cross(linker):
+    # They meet at frame 15, one a little in front of the other.
+    tracks = linked(
+        person(ALL, lambda t: 10 * t), person(ALL, lambda t: 300 - 10 * t, y=112), linker=linker
+    )
+    first, last = ids_of(tracks, 2), ids_of(tracks, 30)
+    assert first == last[::-1]
+    assert set(tracks.id) == {1, 2}
+
+
+@pytest.mark.parametrize("linker", ["sort", "byte"])
+def test_a_person_hidden_for_half_a_second_returns_where_the_walk_leads(linker):
+    seen = [t for t in ALL if not 15 <= t < 20]
+    # 12 px a frame for 6 frames is nearly two widths: only the motion model bridges that.
+    tracks = linked(person(seen, lambda t: 12 * t), linker=linker)
+    assert set(tracks.id) == {1}
+    assert ids_at(tracks, 17) == []
+
+
+def test_a_walking_person_hidden_is_lost_without_motion():
+    seen = [t for t in ALL if not 15 <= t < 20]
+    assert set(linked(person(seen, lambda t: 12 * t), linker="iou").id) == {1, 2}
+
+
+def test_a_person_hidden_longer_than_max_gap_s_gets_a_new_id():
+    before, gap = list(range(1, 11)), 5
+    for frames, expected in ((gap, {1}), (gap + 1, {1, 2})):
+        seen = before + list(range(11 + frames, 31))
+        assert set(linked(person(seen, 50.0), max_gap_s=gap / FPS).id) == expected
+
+
+def test_a_low_score_detection_keeps_a_track_alive():
+    weak = np.where((np.array(ALL) > 10) & (np.array(ALL) < 25), 0.3, 0.9)
+    scene = person(ALL, lambda t: 6 * t, score=weak)
+    assert set(linked(scene, max_gap_s=0.3).id) == {1}
+    assert len(linked(scene, max_gap_s=0.3)) == 30
+    assert set(linked(scene, max_gap_s=0.3, linker="sort").id) == {1, 2}
+
+
+def test_a_low_score_detection_starts_no_track_and_revives_no_lost_one():
+    assert len(linked(person(ALL, 50.0, score=0.4))) == 0
+    frames = [1, 2, 3, 4, 8, 9, 10]
+    scores = [0.9] * 4 + [0.3] * 3
+    assert linked(person(frames, 50.0, score=scores)).frame.max() == 4
+
+
+def test_a_detection_between_high_and_birth_score_continues_but_does_not_start():
+    assert len(linked(person(ALL, 50.0, score=0.55))) == 0
+    scores = [0.9] + [0.55] * 29
+    assert len(linked(person(ALL, 50.0, score=scores))) == 30
+
+
+def test_a_flash_gets_no_id_and_leaves_no_gap_in_the_ids():
+    flash = person([5], 300.0)
+    late = person(range(10, 31), 600.0)
+    tracks = linked(person(ALL, 50.0), flash, late)
+    assert set(tracks.id) == {1, 2}
+    assert ids_at(tracks, 30) == [1, 2]
+    assert not (tracks.x == 300).any()
+
+
+def test_backfill_reports_the_boxes_from_before_the_confirmation():
+    late = person(range(10, 31), 600.0)
+    scene = (person(ALL, 50.0), late)
+    assert ids_at(linked(*scene, confirm_s=0.3, backfill=True), 10) == [1, 2]
+    live = linked(*scene, confirm_s=0.3, backfill=False)
+    assert [ids_at(live, t) for t in (12, 13)] == [[1], [1, 2]]
+
+
+def test_tracks_of_the_first_frame_are_confirmed_at_once():
+    assert ids_at(linked(person([1], 50.0), person([1], 300.0), length=1), 1) == [1, 2]
+
+
+def test_a_lost_track_and_its_younger_twin_become_one():
+    # A person is not found after frame 10; another, found beside, slowly comes to stand there.
+    first = person(range(1, 11), 50.0)
+    second = person(range(8, 46), lambda t: np.maximum(88 - t, 53))
+    common = {"length": 45, "max_gap_s": 4}
+    assert ids_at(linked(first, second, duplicate_iou=1.0, **common), 45) == [2]
+    assert ids_at(linked(first, second, duplicate_iou=0.8, **common), 45) == [1]
+
+
+# --- contracts
+
+
+def crowd(seed, length=12, people=8):
+    rng = np.random.default_rng(seed)
+    tables = []
+    for _ in range(people):
+        start, speed = rng.uniform(0, 150, 2), rng.normal(0, 6, 2)
+        frames = np.flatnonzero(rng.random(length) < 0.85) + 1.0
+        place = start + speed * frames[:, None] + rng.normal(0, 1, (len(frames), 2))
+        # Coarse numbers make ties.
+        boxes = np.column_stack([np.round(place), np.tile([30.0, 60.0], (len(frames), 1))])
+        score = np.round(rng.uniform(0, 1, len(frames)), 1)
+        tables.append(Boxes.of(frames, boxes, score=score))
+    return Boxes.concatenate(tables)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(MENU)))
+def test_the_order_of_the_detections_does_not_matter(seed, linker):
+    scene = crowd(seed % 1000)
+    shuffled = scene[np.random.default_rng(seed).permutation(len(scene))]
+    first = link(scene, length=12, fps=FPS, linker=linker)
+    second = link(shuffled, length=12, fps=FPS, linker=linker)
+    for field in fields(Boxes):
+        assert getattr(first, field.name).tobytes() == getattr(second, field.name).tobytes()
+
+
+@pytest.mark.parametrize("linker", MENU)
+@pytest.mark.parametrize("seed", range(5))
+def test_ids_count_from_1_without_gaps_and_once_a_frame(linker, seed):
+    tracks = link(crowd(seed), length=12, fps=FPS, linker=linker)
+    ids = np.unique(tracks.id)
+    npt.assert_array_equal(ids, np.arange(1, len(ids) + 1))
+    keys = tracks.frame * 1000 + tracks.id
+    assert (np.diff(keys) > 0).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_frame_by_frame_equals_link_without_backfill(seed):
+    scene, live = crowd(seed), Linker(BYTE, FPS)
+    rows = Boxes.concatenate([live.update(boxes) for _, boxes in scene.by_frame(12)])
+    whole = link(scene, length=12, fps=FPS, settings=replace(BYTE, backfill=False))
+    npt.assert_array_equal(rows.ltwh, whole.ltwh)
+    npt.assert_array_equal(rows.id, whole.id)
+
+
+def test_ids_belong_to_the_instance():
+    for _ in range(2):
+        assert Linker(BYTE, FPS).update(person([1], 5.0)).id.tolist() == [1]
+
+
+def test_the_state_holds_living_tracks_only():
+    linker = Linker(replace(BYTE, max_gap_s=0.5), FPS)
+    for frame in range(1, 200):
+        linker.update(person([frame], 1000.0 * frame))
+    assert len(linker._tracks) <= 7
+
+
+def test_skipped_frames_are_time():
+    linker = Linker(replace(BYTE, max_gap_s=0.5), FPS)
+    assert linker.update(person([3], 5.0)).id.tolist() == [1]
+    assert linker.update(person([8], 5.0)).id.tolist() == [1]
+    assert linker.update(person([15], 5.0)).id.tolist() == []
+
+
+def test_measured_boxes_are_the_detections_and_filtered_ones_are_smoother():
+    rng = np.random.default_rng(0)
+    jitter = person(ALL, lambda t: 5 * t + rng.normal(0, 3, len(t)))
+    measured = linked(jitter, output="measured")
+    npt.assert_array_equal(measured.ltwh, jitter.ltwh)
+    filtered = linked(jitter, output="filtered")
+    assert np.abs(np.diff(filtered.x, 2)).mean() < np.abs(np.diff(measured.x, 2)).mean()
+    npt.assert_array_equal(filtered.score, jitter.score)
+
+
+# --- each setting moves something the way its name says: (scene, change, what is counted, sign)
+
+
+def births(scene, **changes):
+    tracks = linked(scene, backfill=True, **changes)
+    return len(np.unique(tracks.id))
+
+
+def rows(scene, **changes):
+    return len(linked(scene, backfill=True, **changes))
+
+
+def roughness(scene, **changes):
+    return float(np.abs(np.diff(linked(scene, output="filtered", **changes).x, 2)).mean())
+
+
+def reach(scene, **changes):
+    """How far a track has gone on its second box."""
+    return float(linked(scene, output="filtered", confirm_s=0, **changes).x[2])
+
+
+JUMPS = person(ALL, lambda t: 14.0 * (t % 2))
+WEAK_JUMPS = person(ALL, lambda t: 14.0 * (t % 2), score=np.where(np.array(ALL) < 4, 0.9, 0.3))
+JITTER = person(ALL, lambda t: 5 * t + 4 * np.sin(7 * t))
+TURN = person(ALL, lambda t: np.abs(12 * (t - 15)))
+GRADES = Boxes.concatenate(
+    [person(ALL, 200.0 * i, score=s) for i, s in enumerate((0.3, 0.45, 0.65, 0.75, 0.95))]
+)
+FADING = person(ALL, 50.0, score=np.linspace(0.95, 0.02, 30))
+BLINK = person([t for t in ALL if t % 8], 50.0)
+LATE = Boxes.concatenate([person([1], 900.0), person(range(5, 31), 50.0)])
+
+
+@pytest.mark.parametrize(
+    "count, scene, name, less, more",
+    [
+        (births, GRADES, "birth_score", 0.9, 0.6),
+        (rows, FADING, "low_score", 0.4, 0.1),
+        (births, BLINK, "max_gap_s", 1.0, 0.05),
+        (rows, JUMPS, "min_iou", 0.9, 0.3),
+        (rows, LATE, "confirm_s", 5.0, 0.1),
+        (roughness, JITTER, "measurement_noise", 0.5, 0.02),
+        (roughness, JITTER, "position_noise", 0.02, 1.0),
+        (roughness, JITTER, "velocity_noise", 0.05, 5.0),
+        (rows, WEAK_JUMPS, "min_iou_low", 0.95, 0.2),
+        (reach, person([1, 2, 3], lambda t: 12 * t), "start_speed", 0.01, 5.0),
+    ],
+)
+def test_a_setting_moves_what_it_names(count, scene, name, less, more):
+    base = {"position_noise": 0.1, "measurement_noise": 0.1} if count in (roughness, reach) else {}
+    assert count(scene, **base | {name: less}) < count(scene, **base | {name: more})
+
+
+def test_a_higher_high_score_leaves_fewer_detections_that_may_find_a_lost_track():
+    scores = [0.9] * 5 + [0.5] * 3
+    scene = person([1, 2, 3, 4, 5, 9, 10, 11], 50.0, score=scores)
+    assert rows(scene, high_score=0.4) == 8
+    assert rows(scene, high_score=0.6) == 5
+
+
+def test_a_higher_min_iou_tentative_ends_an_uncertain_start():
+    scene = Boxes.concatenate([person([1], 900.0), person(range(5, 31), lambda t: 14.0 * (t % 2))])
+    assert births(scene, min_iou_tentative=0.2, confirm_s=0.3) == 2
+    assert births(scene, min_iou_tentative=0.8, confirm_s=0.3) == 1
+
+
+def test_weigh_score_prefers_the_surer_of_two_detections():
+    steady = person(range(1, 10), 100.0)
+    choice = (person([10], 96.0, score=0.62), person([10], 105.0, score=0.99))
+    chosen = [
+        linked(steady, *choice, length=10, weigh_score=flag, output="measured").at(10)
+        for flag in (False, True)
+    ]
+    assert [float(rows.x[0]) for rows in chosen] == [96, 105]
+
+
+def test_the_solvers_differ_where_the_best_pair_costs_the_other():
+    # Both move right; greedily, the second takes the box that is the first one's only chance.
+    before = [person(range(1, 6), x) for x in (100.0, 120.0)]
+    after = [person(range(6, 9), x) for x in (111.0, 135.0)]
+    scene = (*before, *after)
+    common = {"motion": "none", "min_iou": 0.1, "weigh_score": False, "length": 8}
+    assert set(linked(*scene, solver="optimal", **common).id) == {1, 2}
+    assert set(linked(*scene, solver="greedy", **common).id) == {1, 2, 3}
+
+
+# --- bad and odd input
+
+
+def test_no_detections_give_no_tracks():
+    assert len(link(Boxes.empty(), length=10, fps=FPS)) == 0
+    linker = Linker(BYTE, FPS)
+    assert len(linker.update(Boxes.empty())) == 0
+    rows = [linker.update(person([t], 1.0)).frame.tolist() for t in (2, 3)]
+    assert rows == [[], [3]]
+
+
+def test_equal_boxes_are_tracks_of_their_own():
+    tracks = linked(*[person(ALL, 50.0)] * 5)
+    assert len(tracks) == 150
+    assert set(tracks.id) == {1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize("column", ["x", "y", "w", "h", "score"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_refused_with_its_frame(column, value):
+    scene = person(ALL, 50.0)
+    scene = scene.with_columns(
+        **{column: np.where(scene.frame == 7, value, getattr(scene, column))}
+    )
+    with pytest.raises(InputError, match="frame 7.*finite"):
+        link(scene, length=30, fps=FPS)
+    linker = Linker(BYTE, FPS)
+    with pytest.raises(InputError, match="finite"):
+        linker.update(scene.at(7))
+    # A refused frame leaves the linker as it was.
+    assert linker.update(person([7], 50.0)).id.tolist() == [1]
+
+
+@pytest.mark.parametrize("column", ["w", "h"])
+def test_a_box_without_area_is_refused(column):
+    with pytest.raises(InputError, match="height > 0"):
+        link(person([1], 5.0).with_columns(**{column: 0}), length=1, fps=FPS)
+
+
+def test_scores_of_other_units_are_mapped_by_link_and_refused_by_update(caplog):
+    strong, weak = person(ALL, 50.0, score=80.0), person(ALL, 400.0, score=-0.5)
+    best = person([30], 800.0, score=100.0)
+    tracks = linked(strong, weak, best)
+    assert set(tracks.x) == {50}
+    assert "61" in caplog.text and "0..1" in caplog.text
+    with pytest.raises(InputError, match="unit_scores"):
+        Linker(BYTE, FPS).update(strong.at(1))
+
+
+def test_scores_in_0_to_1_stay_and_equal_ones_outside_become_1():
+    scene = person(ALL, 50.0)
+    assert unit_scores(scene) == (scene, 0)
+    mapped, count = unit_scores(scene.with_columns(score=-1))
+    assert (mapped.score == 1).all() and count == 30
+    assert unit_scores(Boxes.empty())[1] == 0
+
+
+@pytest.mark.parametrize("frame", [0, 31, 2.5, np.nan])
+def test_frames_outside_the_sequence_are_refused(frame):
+    with pytest.raises(InputError, match=r"1\.\.30"):
+        link(person([frame], 5.0), length=30, fps=FPS)
+
+
+def test_frames_must_ascend_one_at_a_time():
+    linker = Linker(BYTE, FPS)
+    linker.update(person([4], 5.0))
+    with pytest.raises(InputError, match="after 4"):
+        linker.update(person([4], 5.0))
+    with pytest.raises(InputError, match="one frame"):
+        linker.update(person([5, 6], 5.0))
+
+
+@pytest.mark.parametrize("fps", [0, -1, np.nan, np.inf, None])
+def test_an_unknown_rate_names_the_flag(fps):
+    with pytest.raises(InputError, match="--fps"):
+        link(Boxes.empty(), length=1, fps=fps)
+
+
+def test_an_unknown_linker_lists_the_menu():
+    with pytest.raises(InputError, match="iou, sort, byte"):
+        link(Boxes.empty(), length=1, fps=FPS, linker="magic")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"motion": "teleport"},
+        {"solver": "guess"},
+        {"output": "both"},
+        {"high_score": 1.5},
+        {"min_iou": -0.1},
+        {"max_gap_s": float("nan")},
+        {"measurement_noise": 0},
+        {"confirm_s": "soon"},
+        {"low_score": 0.7, "high_score": 0.6, "birth_score": 0.8},
+        {"high_score": 0.7, "birth_score": 0.6},
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes):
+    with pytest.raises(InputError):
+        LinkerSettings(**changes)
+
+
+def test_every_setting_is_documented():
+    assert all(
+        f"        {field.name}: " in LinkerSettings.__doc__ for field in fields(LinkerSettings)
+    )
