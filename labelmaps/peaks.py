@@ -3,12 +3,13 @@
 The way back from `labelmaps.render` and `labelmaps.targets`: what they paint, this reads.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from labelmaps.targets import REGION
-from mot.boxes import iou_matrix
 from mot.errors import InputError
 from mot.shapes import expect
 
@@ -106,25 +107,51 @@ def soften(ltwh: Array, score: Array, *, min_score: float, nms_iou: float) -> Ar
     Returns:
         Lowered scores (N,) in the same order.
     """
-    overlap = iou_matrix(ltwh, ltwh)
-    centres = ltwh[:, :2] + ltwh[:, 2:] / 2
-    apart = (centres[None] - centres[:, None]) / (ltwh[:, None, 2:] * (REGION / 2))
-    rivals = (overlap >= nms_iou) | ((apart**2).sum(axis=2) <= 1)
-    np.fill_diagonal(rivals, False)
-    factor = np.where(rivals, 1 - overlap, 1.0).astype(np.float32)
-    contested = np.flatnonzero(rivals.any(axis=0) | rivals.any(axis=1))
-    current = score[contested].astype(np.float32)
+    boxes = ltwh.astype(np.float32)
+    factor = _rival_factors(boxes, nms_iou)
+    lowered = factor < 1
+    contested = np.flatnonzero(lowered.any(axis=0) | lowered.any(axis=1))
     factor = factor[np.ix_(contested, contested)]
-    waiting = current.copy()  # scores of those not yet settled, −1 afterwards
+    softened = score.astype(np.float32)
+    final = softened[contested]
+    waiting = final.copy()  # scores of the peaks not yet settled, −1 afterwards
     for _ in range(len(contested)):
         index = int(waiting.argmax())
         if waiting[index] < min_score:
             break
-        current[index] = waiting[index]
+        final[index] = waiting[index]
         waiting *= factor[index]
         waiting[index] = -1.0
-    unsettled = waiting >= 0
-    current[unsettled] = waiting[unsettled]
-    softened = score.astype(np.float32)
-    softened[contested] = current
+    softened[contested] = np.where(waiting >= 0, waiting, final)
     return softened
+
+
+def _rival_factors(boxes: Array, nms_iou: float) -> Array:
+    """What row's peak multiplies column's score by, (N, N); 1 where they are not rivals."""
+    size = boxes[:, 2:]
+    centre = boxes[:, :2] + size / 2
+    factor = np.ones((len(boxes), len(boxes)), np.float32)
+    # Few pairs overlap at all: only those are looked at closely.
+    touching = np.triu(np.ones(factor.shape, bool), k=1)
+    for axis in (0, 1):
+        gap = np.abs(centre[:, axis, None] - centre[:, axis])
+        touching &= 2 * gap < size[:, axis, None] + size[:, axis]
+    first, second = np.nonzero(touching)
+    overlap = _pair_iou(boxes[first], boxes[second])
+    apart = (centre[first] - centre[second]) / (REGION / 2)
+    for mine, other in ((first, second), (second, first)):
+        same_centre = ((apart / size[mine]) ** 2).sum(axis=1) <= 1
+        rivals = same_centre | (overlap >= nms_iou)
+        factor[mine[rivals], other[rivals]] = 1 - overlap[rivals]
+    return factor
+
+
+def _pair_iou(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> Array:
+    """Intersection over union of row with row, (N, 4) ltwh boxes with area; (N,)."""
+    # Areas of huge or tiny boxes leave float32.
+    first, second = first.astype(np.float64), second.astype(np.float64)
+    near = np.maximum(first[:, :2], second[:, :2])
+    far = np.minimum(first[:, :2] + first[:, 2:], second[:, :2] + second[:, 2:])
+    shared = np.maximum(far - near, 0).prod(axis=1)
+    union = first[:, 2:].prod(axis=1) + second[:, 2:].prod(axis=1) - shared
+    return np.asarray(shared / union, np.float32)

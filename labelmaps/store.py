@@ -78,7 +78,7 @@ def open_block(spec: BlockSpec, items: Items) -> np.memmap[Any, Any]:
         return found
     if found:
         print(f"cache: {spec.folder}: {found}; building it again", file=sys.stderr)
-    with _disk_errors(spec):
+    with disk_errors(spec.folder):
         sweep(spec.folder.parent)
         _build(spec, items)
     give_up = time.monotonic() + REPLACED_WITHIN_S
@@ -221,13 +221,14 @@ def _require_space(spec: BlockSpec) -> None:
 
 
 @contextlib.contextmanager
-def _disk_errors(spec: BlockSpec) -> Iterator[None]:
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turn what the operating system refuses while `folder` is written into an InputError."""
     try:
         yield
     except OSError as error:
         raise InputError(
-            error.filename or spec.folder.parent,
-            f"a disk that takes {spec.data_bytes / 1e6:.0f} MB",
+            error.filename or folder,
+            "a disk that can be written",
             error.strerror or str(error),
-            "check rights and free space, or put the cache elsewhere",
+            "check rights and free space, or choose another place",
         ) from error
