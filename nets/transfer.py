@@ -16,6 +16,7 @@ from mot.errors import InputError
 from nets.backbones import IMAGE_MEAN, IMAGE_STD, Backbone, build_backbone
 
 INFLATIONS = ("repeat", "centre")
+NARROWEST = 1e-3  # of the width: every layer has its least channels
 BATCH_NORM_EPS = 1e-5  # torch's and torchvision's
 OWN_STAGE = re.compile(r"^(?:.*\.)?(stages\.\d+\..+)$")
 IN_ORDER = re.compile(r"^(\d+)_(?:conv|dw)_([wb])$")
@@ -265,9 +266,13 @@ def _in_published_names(tensors: dict[str, Tensor], backbone: Backbone) -> dict[
 
 
 def _twin(backbone: Backbone, norm: str) -> Backbone:
-    """Build the whole published trunk without memory, for its names."""
-    with torch.device("meta"):
-        return build_backbone(backbone.name, norm=norm)
+    """Build the whole trunk with another normalisation, as narrow as can be, for its names.
+
+    The caller's random numbers are left alone. (torch's meta device would need no memory at all,
+    but takes seconds to import what it needs.)
+    """
+    with torch.random.fork_rng(devices=[]):
+        return build_backbone(backbone.name, norm=norm, width=NARROWEST)
 
 
 def _layers_of(tensors: dict[str, Tensor], backbone: Backbone) -> list[Layer | None]:

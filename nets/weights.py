@@ -106,7 +106,7 @@ def _unreadable(path: Path, reason: str) -> InputError:
         remedy = "load it where you trust it and save its tensors with safetensors.torch.save_file"
         return InputError(path, "a safetensors file", got, remedy)
     header = int.from_bytes(start, "little")
-    cut = size < HEADER_BYTES or "Incomplete" in reason or HEADER_BYTES + header > size
+    cut = size < HEADER_BYTES or "incomplete" in reason.lower() or HEADER_BYTES + header > size
     got = f"a file cut off at {size} bytes" if cut else reason
     return InputError(path, "a whole safetensors file", got, "copy or download it again")
 
