@@ -1,0 +1,1 @@
+"""Speed and size measured against a reference in one run: `python -m benchmarks.NAME`."""
