@@ -16,7 +16,7 @@ from mot.draw import colours_of
 from mot.timeline import find_runs
 
 POINTS = 1000  # a chart is about as many pixels wide; longer series are averaged down to this
-TICKS_Y, TICKS_X = 4, 5
+TICKS_Y, TICKS_X = 4, 5  # parts of an axis, at most
 IDENTITIES = 150  # bars in one time line; of more, the longest are shown
 BAR_SHARE = 0.72  # of a row's height
 ROW_PX, THIN_ROW_PX = 18, 6  # height of a row with its label, and without
@@ -102,7 +102,9 @@ def count_chart(series: Mapping[str, npt.NDArray[np.floating]], length: int) -> 
     starts = np.arange(0, length, step)
     sizes = np.diff(np.append(starts, length))
     means = {k: np.add.reduceat(v.astype(np.float64), starts) / sizes for k, v in series.items()}
-    top = nice_top(max((float(v.max()) for v in means.values()), default=0.0))
+    largest = max((float(v.max()) for v in means.values()), default=0.0)
+    y_step = round_step(largest, TICKS_Y)
+    top = y_step * max(1.0, np.ceil(largest / y_step))
     frames = starts + (sizes + 1) // 2
     x = _share(frames, length) * POINTS
     paths = {name: _line(x, 100 - 100 * values / top) for name, values in means.items()}
@@ -111,7 +113,7 @@ def count_chart(series: Mapping[str, npt.NDArray[np.floating]], length: int) -> 
         paths=paths,
         area=f"{truth}L{x[-1]:.1f} 100L{x[0]:.1f} 100Z" if truth else "",
         ticks_x=frame_ticks(length),
-        ticks_y=[Tick(f"{v:g}", 100 - 100 * v / top) for v in np.linspace(0, top, TICKS_Y + 1)],
+        ticks_y=[Tick(f"{v:g}", 100 - 100 * v / top) for v in np.arange(0, top + 1, y_step)],
         frames=[int(f) for f in frames],
         values={name: [round(float(v), 1) for v in values] for name, values in means.items()},
         step=step,
@@ -136,20 +138,20 @@ def time_line(tracks: Boxes, length: int) -> TimeLine:
     return TimeLine(bars, length, frame_ticks(length), len(known), height, labelled)
 
 
-def nice_top(largest: float) -> float:
-    """The upper end of an axis: a round number at or above `largest`, divisible by the ticks."""
-    if largest <= 0:
-        return float(TICKS_Y)
-    unit = 10.0 ** np.floor(np.log10(largest / TICKS_Y))
+def round_step(span: float, parts: int) -> float:
+    """The smallest whole 1, 2, 2.5 or 5 times a power of ten of which `parts` cover the span."""
+    wanted = max(span / parts, 1.0)
+    unit = 10.0 ** np.floor(np.log10(wanted))
     steps = np.array([1, 2, 2.5, 5, 10]) * unit
-    # people are whole: no ticks between them
-    steps = np.unique(np.maximum(steps, 1.0))
-    return float(steps[np.argmax(steps * TICKS_Y >= largest)] * TICKS_Y)
+    steps = steps[steps % 1 == 0]  # people and frames are whole
+    return float(steps[np.argmax(steps >= wanted)])
 
 
 def frame_ticks(length: int) -> list[Tick]:
-    """About five frame numbers, first and last included."""
-    frames = np.unique(np.linspace(1, length, TICKS_X).round().astype(int))
+    """The first frame, the last, and round numbers between, none of them crowding the last."""
+    step = round_step(length, TICKS_X)
+    between = np.arange(step, length - step / 2, step)
+    frames = np.unique(np.concatenate([[1], between, [length]])).astype(np.int64)
     return [
         Tick(str(frame), float(share) * 100)
         for frame, share in zip(frames, _share(frames, length), strict=True)

@@ -101,6 +101,7 @@ def write_report(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.policies["json.dumps_kwargs"] = {}  # keep the order of the series
     page = environment.get_template("report.html.jinja").render(
         title=title,
         columns={heading.replace("\n", " "): meaning for heading, (*_, meaning) in COLUMNS.items()},

@@ -27,6 +27,8 @@ for (const section of document.querySelectorAll(".sequence")) {
     if (video && fps) video.currentTime = (data.frames[index] - 0.5) / fps;
   };
 
+  readout.textContent = "Point at the chart or press the arrow keys to read values" +
+    (video && fps ? "; click or press Enter to see that frame in the video." : ".");
   plot.addEventListener("pointermove", (event) => {
     const area = plot.getBoundingClientRect();
     show(nearest((event.clientX - area.left) / area.width));
@@ -45,6 +47,7 @@ for (const section of document.querySelectorAll(".sequence")) {
   });
   if (video && fps) {
     video.addEventListener("timeupdate", () => {
+      if (video.currentTime < 0.02) return; // only the first picture was fetched
       const frame = Math.floor(video.currentTime * fps) + 1;
       show(nearest((frame - data.frames[0]) / span));
     });

@@ -1,0 +1,243 @@
+"""The table, the JSON file and the page: complete, well-formed, self-contained, safe."""
+
+import io
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from mot.boxes import Boxes
+from mot.errors import InputError
+from mot.report.charts import IDENTITIES, POINTS, count_chart, frame_ticks, round_step, time_line
+from mot.report.html import SequenceSeries, flatten, write_report
+from mot.report.table import COLUMNS, CORE, print_scores, write_scores_json
+from mot.scoring import frame_counts, score_sequence
+
+
+def tracks_of(runs):
+    """Tracks from (identity, first, last) runs, all boxes alike."""
+    frames = [np.arange(first, last + 1) for _, first, last in runs]
+    identity = np.repeat([run[0] for run in runs], [len(f) for f in frames])
+    ltwh = np.stack([100.0 * identity, *np.full((3, len(identity)), 50.0)], axis=1)
+    return Boxes.of(np.concatenate(frames), ltwh, identity)
+
+
+TRUTH = tracks_of([(1, 1, 30), (2, 5, 20)])
+TRACKS = tracks_of([(1, 1, 10), (1, 14, 30), (2, 5, 20), (7, 25, 25)])
+
+
+def scores_of(*names):
+    return [score_sequence(TRUTH, TRACKS, length=30, name=name) for name in names]
+
+
+def drawn(**changes):
+    settings = {"truth_count": frame_counts(TRUTH, 30), "fps": 10.0} | changes
+    return SequenceSeries(length=30, tracks=TRACKS, **settings)
+
+
+def report(folder, *, title="A run", names=("MOT17-02-SDP",), scored=True, config=None, **changes):
+    path = folder / "report.html"
+    write_report(
+        path,
+        title=title,
+        scores=scores_of(*names) if scored else [],
+        series={name: drawn(**changes) for name in names},
+        config=config or {},
+    )
+    return path.read_text(encoding="utf-8")
+
+
+class Tags(HTMLParser):
+    """Fails on tags that do not nest; collects what is referred to."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.links, self.ids = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.links += [value for name, value in attrs if name in ("src", "href", "poster")]
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in {"meta", "link", "br", "img"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def parsed(page):
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+    return tags
+
+
+def test_table_has_every_sequence_and_combined_last(capsys):
+    print_scores(scores_of("MOT17-02-SDP", "TUD-Stadtmitte"))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert [line.split()[0] for line in lines[-4:]] == [
+        "MOT17-02-SDP",
+        "TUD-Stadtmitte",
+        "COMBINED",
+        "MOT17",
+    ]
+    assert "IoU ≥ 0.5" in lines[-1]
+    assert max(map(len, lines[:-1])) <= 120
+    for heading in COLUMNS:
+        assert heading.split("\n")[0] in "\n".join(lines[:2])
+
+
+def test_narrow_terminal_gets_the_core_columns():
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_scores(scores_of("MOT17-02-SDP"), console=console)
+    text = console.export_text()
+    assert "DetA" not in text
+    assert all(heading.split("\n")[0] in text for heading in CORE)
+    assert all(len(line) <= 80 for line in text.splitlines() if "protocol" not in line)
+
+
+def test_json_is_keyed_by_sequence(tmp_path):
+    path = tmp_path / "run" / "scores.json"
+    write_scores_json(path, scores_of("a", "b"), {"seconds": 1.23456789})
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert list(found) == ["a", "b", "COMBINED", "protocol", "seconds"]
+    assert {"MOTA", "IDF1", "HOTA", "count_mae", "density_mae"} <= found["a"].keys()
+    assert found["a"]["density_mae"] is None
+    assert found["COMBINED"]["frames"] == 60
+    assert found["seconds"] == 1.2346
+    assert [p.name for p in path.parent.iterdir()] == ["scores.json"]
+
+
+@pytest.mark.parametrize("name", ["COMBINED", "protocol", "seconds"])
+def test_json_names_do_not_clash(tmp_path, name):
+    with pytest.raises(InputError, match="rename"):
+        write_scores_json(tmp_path / "scores.json", scores_of(name), {"seconds": 1})
+    assert not list(tmp_path.iterdir())
+
+
+def test_page_is_well_formed_and_self_contained(tmp_path):
+    page = report(
+        tmp_path,
+        names=("MOT17-02-SDP", "TUD-Stadtmitte"),
+        density_count=np.full(30, 1.5),
+        video="over lay.mp4",
+        thumbnail=b"\xff\xd8jpeg",
+        config={"link": {"linker": "byte"}, "seq": ["a"]},
+    )
+    tags = parsed(page)
+    outside = [link for link in tags.links if not link.startswith(("#", "data:"))]
+    assert set(outside) == {"over%20lay.mp4#t=0.001", "over%20lay.mp4"}
+    assert "http://" not in page and "https://" not in page and "@import" not in page
+    assert len(set(tags.ids)) == len(tags.ids)
+    for text in ("COMBINED", "motmetrics", "density", "link.linker", "byte", "prefers-color"):
+        assert text in page
+    for link in re.findall(r'href="#([^"]+)"', page):
+        assert link in tags.ids
+
+
+def test_names_cannot_break_the_page(tmp_path):
+    evil = "</script><script>alert('1')</script>"
+    page = report(tmp_path, title=evil, names=(evil,), config={evil: evil})
+    parsed(page)
+    assert "<script>alert" not in page
+
+
+def test_page_without_truth_or_tracks(tmp_path):
+    path = tmp_path / "report.html"
+    nothing = SequenceSeries(length=5, tracks=Boxes.empty())
+    write_report(path, title="t", scores=[], series={"v": nothing}, config={})
+    page = path.read_text(encoding="utf-8")
+    parsed(page)
+    assert "not scored" in page and "No tracks." in page
+
+
+BAD = {
+    "count of another length": ({"truth_count": np.zeros(29)}, "truth count of MOT17-02-SDP"),
+    "density of another length": ({"density_count": np.zeros(31)}, "density count"),
+    "video elsewhere": ({"video": "/tmp/a.mp4"}, "relative to the report"),
+    "video on the net": ({"video": "https://host/a.mp4"}, "relative to the report"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_series_write_nothing(case, tmp_path):
+    changes, message = BAD[case]
+    with pytest.raises(InputError, match=message):
+        report(tmp_path, **changes)
+    assert not list(tmp_path.iterdir())
+
+
+def test_time_line_shows_gaps():
+    line = time_line(TRACKS, 30)
+    assert [bar.identity for bar in line.bars] == [1, 2, 7]
+    assert line.bars[0].path.count("M") == 2
+    assert "frames 1 to 30, seen in 27, 1 gap" in line.bars[0].title
+    # frame n is the unit from n - 1 to n
+    assert re.findall(r"M(\d+) [\d.]+H(\d+)", line.bars[0].path) == [("0", "10"), ("13", "30")]
+
+
+def test_time_line_keeps_the_longest_of_many():
+    crowd = tracks_of([(k, 1, 1 + k % 7) for k in range(1, IDENTITIES + 51)])
+    line = time_line(crowd, 10)
+    assert (line.identities, len(line.bars), line.labelled) == (IDENTITIES + 50, IDENTITIES, False)
+    assert not any(bar.title.endswith("seen in 1, 0 gaps") for bar in line.bars)
+
+
+def test_long_series_are_averaged_and_keep_their_mean():
+    counts = np.arange(10 * POINTS) % 10
+    chart = count_chart({"tracks": counts}, len(counts))
+    assert chart.step == 10 and len(chart.frames) == POINTS
+    assert set(chart.values["tracks"]) == {4.5}
+
+
+def test_one_frame_and_no_people_have_a_chart():
+    chart = count_chart({"truth": np.zeros(1)}, 1)
+    assert chart.paths["truth"].startswith("M0 100.0L")
+    assert [tick.label for tick in chart.ticks_x] == ["1"]
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 99, 600, 795, 12345])
+def test_ticks_have_first_last_and_round_numbers(length):
+    ticks = frame_ticks(length)
+    numbers = [int(tick.label) for tick in ticks]
+    assert (numbers[0], numbers[-1]) == (1, length)
+    assert numbers == sorted(set(numbers)) and len(numbers) <= 7
+    assert 0 <= ticks[0].percent <= ticks[-1].percent <= 100
+
+
+@pytest.mark.parametrize(("span", "step"), [(0, 1), (3, 1), (9, 5), (36, 10), (100, 25), (101, 50)])
+def test_steps_are_whole_and_round(span, step):
+    assert round_step(span, 4) == step
+
+
+def test_settings_are_flattened_in_order():
+    nested = {"b": 1, "a": {"c": None, "d": {"e": 2}}, "f": [1, "x"]}
+    assert flatten(nested) == {"b": "1", "a.c": "None", "a.d.e": "2", "f": '[1, "x"]'}
+
+
+@pytest.mark.slow
+def test_arrow_keys_read_values_in_a_browser(tmp_path):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("no chromium or google-chrome on the path")
+    page = report(tmp_path, names=("a", "b"))
+    press = """<script>
+    const chart = document.querySelector(".counts");
+    for (const key of ["End", "ArrowLeft", "ArrowLeft"])
+      chart.dispatchEvent(new KeyboardEvent("keydown", {key}));
+    </script></body>"""
+    (tmp_path / "report.html").write_text(page.replace("</body>", press), encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    address = (tmp_path / "report.html").as_uri()
+    dom = subprocess.run(
+        [browser, *flags, "--dump-dom", address], capture_output=True, text=True, timeout=60
+    ).stdout
+    assert ">frame 28 · 2.7 s · truth 1 · tracks 1</output>" in dom
+    assert dom.count("press the arrow keys to read values.</output>") == 1  # the other, untouched
