@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 STOP_S = (0.7, 2.5)  # how long a walker who stops stands
 FADE_S = 0.3  # how long stopping and starting take
-PAIR_GAP = 0.36  # body heights between two who walk together
+PAIR_ASIDE, PAIR_AHEAD = 0.3, 0.22  # body heights between two who walk together
 HALF_WIDTH = 0.25  # body heights from a walker's middle to where his box has surely ended
 
 
@@ -140,13 +140,12 @@ def _fill_place(
     while first < settings.frames:
         plan = _plan_walk(settings, camera, rng, first, lanes)
         members = [
-            _sample(settings, camera, plan, first, PAIR_GAP * k, rng.uniform(0, 2 * np.pi))
+            _sample(settings, camera, plan, first, k, rng.uniform(0, 2 * np.pi))
             for k in range(group)
         ]
         # A walk that was never in view is dropped, but time must go on.
         paths += [member for member in members if len(member.across)]
         first = max(first + 2, *(member.first + len(member.across) for member in members))
-        lanes.append(plan)
     return paths
 
 
@@ -157,34 +156,35 @@ def _plan_walk(
     first: int,
     lanes: list[_Plan],
 ) -> _Plan:
-    """Draw one walk: at the start anywhere in view, later on from the left or right border."""
+    """Draw one walk: at the start anywhere in view, later on from the left or right border.
+
+    `lanes` holds the walks that nobody walks against yet; it is brought up to date.
+    """
     size = rng.uniform(settings.min_height, settings.max_height)
-    distance = camera.focal_px / size
     angle = rng.normal(0, 0.2) if rng.random() < 0.7 else rng.uniform(-1.3, 1.3)
     direction = np.array([np.cos(angle) * rng.choice((-1, 1)), np.sin(angle)])
-    pace = settings.speed * max(0.3, rng.normal(1, settings.speed_spread))
-    column = rng.uniform(0.02, 0.98) * settings.width
-    partner = lanes[rng.integers(len(lanes))] if lanes else None
-    meets = partner is not None and rng.random() < settings.crossings
-    if meets and partner is not None:
+    left, right = 0.02 * settings.width, 0.98 * settings.width
+    if lanes and rng.random() < settings.crossings:
+        # Somebody's lane, against him, from a place ahead of him.
+        partner = lanes.pop(int(rng.integers(len(lanes))))
         distance = float(np.clip(partner.start[1] + rng.normal(0, 0.3), camera.near, camera.far))
-        direction = np.array([-np.copysign(direction[0], partner.direction[0]), direction[1] * 0.3])
-        direction /= np.hypot(*direction)
-    size = camera.focal_px / distance
-    if meets and partner is not None and first == 0:
-        meeting_s = rng.uniform(0.15, 0.85) * min(settings.frames / settings.fps, 8.0)
-        meeting = partner.start[0] + partner.direction[0] * partner.pace * meeting_s
-        column = camera.middle_px + (meeting - direction[0] * pace * meeting_s) * size
-    shift = camera.shift_px[first, 0]
+        size = camera.focal_px / distance
+        side = np.copysign(1.0, partner.direction[0])
+        direction = np.array([-side * np.cos(0.3 * angle), np.sin(0.3 * angle)])
+        column = float(np.clip(camera.middle_px + partner.start[0] * size, left, right))
+        left, right = (column, right) if side > 0 else (left, column)
+        met = True
+    else:
+        met = False
+    pace = settings.speed * max(0.3, rng.normal(1, settings.speed_spread))
+    column = rng.uniform(left, right)
     if first > 0:
         outside = HALF_WIDTH * size
         column = -outside if direction[0] > 0 else settings.width + outside
-        column -= shift
-    else:
-        column = np.clip(column, -0.1 * settings.width, 1.1 * settings.width)
+    column -= camera.shift_px[first, 0]
     stops = rng.random() < settings.stops
-    return _Plan(
-        start=np.array([(column - camera.middle_px) / size, distance]),
+    plan = _Plan(
+        start=np.array([(column - camera.middle_px) / size, camera.focal_px / size]),
         direction=direction,
         pace=pace,
         sway=rng.uniform(0, 0.15),
@@ -193,6 +193,9 @@ def _plan_walk(
         stop_at_s=rng.uniform(0, 6) if stops else np.inf,
         stop_for_s=rng.uniform(*STOP_S),
     )
+    if not met:
+        lanes.append(plan)
+    return plan
 
 
 def _sample(
@@ -200,7 +203,7 @@ def _sample(
     camera: Camera,
     plan: _Plan,
     first: int,
-    aside: float,
+    member: int,
     phase: float,
 ) -> Path:
     """Sample a plan at every frame from `first` to where the walker has left the picture."""
@@ -214,7 +217,8 @@ def _sample(
     sway = plan.sway * (
         np.sin(2 * np.pi * walked / plan.wave + plan.wave_phase) - np.sin(plan.wave_phase)
     )
-    ground = plan.start + np.outer(walked, plan.direction) + np.outer(sway + aside, normal)
+    along, aside = walked + PAIR_AHEAD * member, sway + PAIR_ASIDE * member
+    ground = plan.start + np.outer(along, plan.direction) + np.outer(aside, normal)
     # Nobody leaves the walkable strip: its near and far ends turn people back.
     span = camera.far - camera.near
     folded = (ground[:, 1] - camera.near) % (2 * span) if span > 0 else 0 * ground[:, 1]

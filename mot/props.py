@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mot.crowd import Camera
 from mot.scene_settings import SceneSettings
-from mot.sprites import Points, Sprite, capsules, ellipses, paint
+from mot.sprites import CORNERS, Points, Sprite, capsules, ellipses, paint
 
 Floats = npt.NDArray[np.float64]
 Shapes = tuple[list[Points], list[Floats]]
@@ -34,16 +34,23 @@ def _capsule(x0: float, y0: float, x1: float, y1: float, thick: float, thin: flo
     return capsules(np.array([x0, y0]), np.array([x1, y1]), np.array(thick), np.array(thin))
 
 
+def _tint(rng: np.random.Generator) -> Floats:
+    """Draw a colour between grey and gaudy."""
+    grey, gaudy = rng.uniform(30, 200), rng.uniform(20, 235, 3)
+    share = rng.beta(1.2, 1.8)
+    return np.asarray(gaudy * share + grey * (1 - share))
+
+
 def _pole(rng: np.random.Generator) -> Shapes:
     """A lamp post or a tree trunk, taller than people."""
-    wide, tone = rng.uniform(0.03, 0.12), rng.uniform(35, 150)
+    wide, tone = rng.uniform(0.02, 0.08), rng.uniform(35, 150)
     colour = np.array([tone * rng.uniform(0.85, 1.1), tone, tone * rng.uniform(0.75, 1.0)])
     high = rng.uniform(1.8, 3.2)
     shapes = [_box(-wide, -high, wide, 0), _box(wide * 0.2, -high, wide, 0)]
     colours = [colour, colour * 0.75]
     if rng.random() < 0.5:
         shapes.append(_box(-0.25, -high * 0.8, 0.25, -high * 0.8 + 0.45))
-        colours.append(rng.uniform(30, 230, 3))
+        colours.append(_tint(rng))
     return shapes, colours
 
 
@@ -57,15 +64,15 @@ def _bench(rng: np.random.Generator) -> Shapes:
 
 def _kiosk(rng: np.random.Generator) -> Shapes:
     """A booth or advertising column."""
-    half, high = rng.uniform(0.3, 0.75), rng.uniform(1.1, 1.6)
-    wall, roof = rng.uniform(40, 200, 3), rng.uniform(30, 140, 3)
+    half, high = rng.uniform(0.2, 0.4), rng.uniform(1.1, 1.6)
+    wall, roof = _tint(rng), _tint(rng) * 0.6
     shapes = [
         _box(-half, -high, half, 0),
         _box(half * 0.5, -high, half, 0),
         _box(-half * 0.75, -high * 0.85, half * 0.4, -high * 0.45),
         _box(-half * 1.12, -high * 1.06, half * 1.12, -high * 0.95),
     ]
-    return shapes, [wall, wall * 0.8, rng.uniform(20, 240, 3), roof]
+    return shapes, [wall, wall * 0.8, _tint(rng), roof]
 
 
 def _planter(rng: np.random.Generator) -> Shapes:
@@ -113,13 +120,13 @@ def _sign(rng: np.random.Generator) -> Shapes:
     grey = np.full(3, rng.uniform(60, 170))
     shapes = [_box(-0.02, head[1], 0.02, 0), ellipses(head, disc, disc)]
     shapes.append(ellipses(head, disc * 0.7, disc * 0.7))
-    return shapes, [grey, rng.uniform(20, 230, 3), rng.uniform(60, 240, 3)]
+    return shapes, [grey, _tint(rng), _tint(rng) * 1.2]
 
 
 def _bin(rng: np.random.Generator) -> Shapes:
     """A litter bin or bollard: a body with a rounded top."""
     half, high = rng.uniform(0.07, 0.16), rng.uniform(0.35, 0.7)
-    colour = rng.uniform(25, 150, 3)
+    colour = _tint(rng) * 0.7
     shapes = [
         _capsule(0, -high, 0, -half, half, half),
         _capsule(half * 0.4, -high, half * 0.4, -half, half * 0.6, half * 0.6),
@@ -130,7 +137,7 @@ def _bin(rng: np.random.Generator) -> Shapes:
 
 def _stand(rng: np.random.Generator) -> Shapes:
     """A clothes stand or a dressed post: torso without legs, arms or gait."""
-    cloth, rise = rng.uniform(20, 210, 3), rng.uniform(0.75, 1.0)
+    cloth, rise = _tint(rng), rng.uniform(0.75, 1.0)
     shapes = [
         _box(-0.015, -rise * 0.5, 0.015, 0),
         _capsule(-0.06, -rise * 0.85, -0.05, -rise * 0.4, 0.07, 0.08),
@@ -140,10 +147,11 @@ def _stand(rng: np.random.Generator) -> Shapes:
     return shapes, [np.full(3, 70.0), cloth, cloth * 0.85, np.full(3, 60.0)]
 
 
-OCCLUDERS: dict[str, Callable[[np.random.Generator], Shapes]] = {
-    "pole": _pole, "bench": _bench, "kiosk": _kiosk, "planter": _planter,
+Maker = Callable[[np.random.Generator], Shapes]
+OCCLUDERS: dict[str, Maker] = {
+    "pole": _pole, "bench": _bench, "lamp": _pole, "planter": _planter, "kiosk": _kiosk,
 }  # fmt: skip
-CLUTTER: dict[str, Callable[[np.random.Generator], Shapes]] = {
+CLUTTER: dict[str, Maker] = {
     "shrub": _shrub, "flowers": _flowers, "sign": _sign, "bin": _bin, "stand": _stand,
 }  # fmt: skip
 
@@ -151,18 +159,23 @@ CLUTTER: dict[str, Callable[[np.random.Generator], Shapes]] = {
 def place_props(settings: SceneSettings, camera: Camera, rng: np.random.Generator) -> list[Prop]:
     """Paint occluders into the nearer half of the ground and clutter anywhere, far to near."""
     props = []
-    for menu, count, nearest in (
-        (OCCLUDERS, settings.occluders, 0.5),
+    for menu, count, farthest in (
+        (OCCLUDERS, settings.occluders, 0.4),
         (CLUTTER, settings.clutter, 0.0),
     ):
         makers = list(menu.values())
         for _ in range(count):
-            share = rng.uniform(nearest, 1.0)
+            share = rng.uniform(farthest, 1.0)
             size = settings.min_height + share * (settings.max_height - settings.min_height)
             column = rng.uniform(0.02, 0.98) * settings.width
             shapes, colours = makers[rng.integers(len(makers))](rng)
             foot = np.array([column, float(camera.foot_row(np.array(size)))])
             tones = np.clip(np.rint(colours), 0, 255).astype(np.int64)
-            sprite = paint([shape * size + foot for shape in shapes], tones)
+            sprite = paint(np.stack([_filled_up(shape) for shape in shapes]) * size + foot, tones)
             props.append(Prop(sprite, camera.focal_px / size))
     return sorted(props, key=lambda prop: -prop.distance)
+
+
+def _filled_up(shape: Points) -> Points:
+    """Repeat the last corner until all shapes have the same number."""
+    return np.pad(shape, ((0, CORNERS - len(shape)), (0, 0)), mode="edge")

@@ -41,7 +41,7 @@ class SceneSettings:
     """Share of the people who walk side by side with another one."""
     stops: float = 0.2
     """Share of the people who stand still for 0.7 to 2.5 s somewhere on their way."""
-    occluders: int = 3
+    occluders: int = 2
     """Poles, benches, kiosks and the like that hide people who pass behind them."""
     clutter: int = 8
     """Things that look a bit like people: shrubs, flowers, signs, bins, hydrants."""

@@ -17,6 +17,7 @@ Points = npt.NDArray[np.float64]
 OVERSAMPLING = 2  # painted at this many times the final size
 FRACTION_BITS = 4  # cv2's fixed-point coordinates: 1/16 of a painted pixel
 CAP_POINTS = 6  # points of a limb's rounded end
+CAP_TURN = np.linspace(-np.pi / 2, np.pi / 2, CAP_POINTS)
 CORNERS = 2 * CAP_POINTS  # every body part is a polygon of so many corners
 SOLID = 128  # alpha from which a pixel counts as covered
 
@@ -49,8 +50,7 @@ def capsules(start: Points, end: Points, start_radius: Points, end_radius: Point
     """
     along = end - start
     angle = np.arctan2(along[..., 1], along[..., 0])[..., None]
-    turn = np.linspace(-np.pi / 2, np.pi / 2, CAP_POINTS)
-    far = angle + turn
+    far = angle + CAP_TURN
     near = far + np.pi
     caps = [
         centre[..., None, :]
@@ -69,27 +69,24 @@ def ellipses(centre: Points, radius_x: Points, radius_y: Points) -> Points:
     return outline
 
 
-def paint(
-    polygons: list[Points] | Points, colours: npt.NDArray[np.int64], margin_px: int = 1
-) -> Sprite:
+def paint(polygons: Points, colours: npt.NDArray[np.int64], margin_px: int = 1) -> Sprite:
     """Paint convex polygons over one another, first to last.
 
     Args:
-        polygons: each (corners, 2), in pixels of the frame.
+        polygons: (polygons, corners, 2), in pixels of the frame.
         colours: (polygons, 3) RGB in 0..255.
         margin_px: empty pixels kept around the shapes.
     """
-    corners = np.concatenate([np.asarray(p) for p in polygons])
-    near = np.floor(corners.min(axis=0)).astype(int) - margin_px
-    far = np.ceil(corners.max(axis=0)).astype(int) + margin_px + 1
-    width, height = (int(n) for n in far - near)
+    near = np.floor(polygons.min(axis=(0, 1))).astype(int) - margin_px
+    far = np.ceil(polygons.max(axis=(0, 1))).astype(int) + margin_px + 1
+    width, height = (far - near).tolist()
     big = np.zeros((height * OVERSAMPLING, width * OVERSAMPLING, 4), np.uint8)
     # A pixel's centre lies at +0.5 in frame coordinates and at 0 in cv2's.
     scale = OVERSAMPLING * (1 << FRACTION_BITS)
     half = (1 << FRACTION_BITS) // 2
-    for polygon, colour in zip(polygons, colours.tolist(), strict=True):
-        fixed = np.rint((polygon - near) * scale - half).astype(np.int32)
-        cv2.fillConvexPoly(big, fixed, (*colour, 255), cv2.LINE_AA, FRACTION_BITS)
+    fixed = np.rint((polygons - near) * scale - half).astype(np.int32)
+    for polygon, (red, green, blue) in zip(fixed, colours.tolist(), strict=True):
+        cv2.fillConvexPoly(big, polygon, (red, green, blue, 255), cv2.LINE_AA, FRACTION_BITS)
     rgba = cv2.resize(big, (width, height), interpolation=cv2.INTER_AREA)
     return Sprite(rgba, int(near[0]), int(near[1]))
 

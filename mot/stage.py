@@ -16,7 +16,7 @@ from mot.images import Image
 from mot.props import Prop, place_props
 from mot.scene_settings import SceneSettings
 from mot.sprites import SOLID, Sprite, lay, paint, shaded
-from mot.walker import Figures, Look, body_joints, painted_colours, random_look
+from mot.walker import Figures, Look, body_joints, random_look
 
 LEAST_INSIDE = 0.1  # share of a box inside the frame from which the person is annotated
 FOG = np.array([205.0, 208.0, 212.0])
@@ -195,7 +195,7 @@ def _haze(stage: _Stage, distance: float) -> float:
 def _dress(figures: Figures, k: int, haze: float) -> Sprite:
     """Paint one walker."""
     parts = figures.order(k)
-    colours = painted_colours(figures, k, parts) * (1 - haze) + haze * FOG
+    colours = figures.colours(k, parts) * (1 - haze) + haze * FOG
     sprite = paint(figures.polygons[k, parts], np.rint(colours).astype(np.int64))
     return shaded(sprite, figures.looks[k].shade)
 

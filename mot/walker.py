@@ -7,7 +7,7 @@ z up, the ground at z = 0. `mot.synthetic` places the walkers and paints them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,24 @@ PARTS = (
     "hips", "torso", "skirt", "stripe", "neck", "head", "hair", "long_hair", "hat", "pack", "bag",
 )  # fmt: skip
 PART = {name: index for index, name in enumerate(PARTS)}
+
+_LIMBS = tuple(
+    (PART[f"{word}_{part}"], start + side, end + side, thick, thin)
+    for side, word in enumerate(("left", "right"))
+    for part, start, end, thick, thin in (
+        ("thigh", 11, 13, 0.052, 0.037), ("shin", 13, 15, 0.036, 0.024),
+        ("shoe", 15, LEFT_TOE, 0.024, 0.018), ("upper_arm", 5, 7, 0.034, 0.028),
+        ("forearm", 7, 9, 0.027, 0.02), ("hand", 9, 9, 0.02, 0.02),
+    )
+)  # fmt: skip
+LIMB_PARTS, LIMB_STARTS, LIMB_ENDS = (np.array([limb[k] for limb in _LIMBS]) for k in range(3))
+LIMB_RADII = np.array([limb[3:] for limb in _LIMBS])  # at start and end, in body heights
+# By whether the left side is the near one: what multiplies the colour of each part.
+FAR_SIDE_DIM = tuple(
+    np.array([(0.78 if p.startswith(far) else 1.0) * (0.93 if "arm" in p else 1.0) for p in PARTS])
+    for far in ("left", "right")
+)
+SIDEWAYS, TURNED_AWAY = 0.05, 0.35  # heading from the camera: back in sight, face out of sight
 
 
 def random_look(rng: np.random.Generator) -> Look:
@@ -247,34 +265,27 @@ class Figures:
         high = np.where(there, self.polygons, -np.inf).max(axis=(1, 2))
         return np.concatenate([low, high - low], axis=1)
 
-    def order(self, index: int) -> list[int]:
+    def order(self, index: int) -> npt.NDArray[np.int64]:
         """Parts of one walker from far to near, those it lacks left out."""
-        left_is_near = self.depth[index, 5] < self.depth[index, 6]
-        far, near = ("right", "left") if left_is_near else ("left", "right")
-        away = self.heading[index, 1]
-        arm, leg = ("upper_arm", "forearm", "hand"), ("shin", "shoe", "thigh")
-        names = [f"{far}_{part}" for part in (*arm, *leg)] + [f"{near}_{part}" for part in leg]
-        behind = ["pack"] if away > 0.05 else []
-        names += [] if behind else ["pack"]
-        hair = ["head", "hair"] if away > 0.35 else ["hair", "head"]
-        names = (["long_hair"] if away <= 0.35 else []) + names
-        names += ["hips", "torso", "skirt", *(["stripe"] if away < 0.3 else []), "neck", *hair]
-        names += ["hat", *(["long_hair"] if away > 0.35 else []), *behind]
-        names += [f"{near}_{part}" for part in arm] + ["bag"]
-        return [PART[name] for name in names if self.looks[index].shown[PART[name]]]
+        left_is_near = bool(self.depth[index, 5] < self.depth[index, 6])
+        away = float(self.heading[index, 1])
+        parts = _painting_order(left_is_near, away > SIDEWAYS, away > TURNED_AWAY)
+        return parts[self.looks[index].shown[parts]]
+
+    def colours(self, index: int, parts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """RGB of the parts of one walker, (parts, 3); limbs on the far side are darker."""
+        left_is_near = bool(self.depth[index, 5] < self.depth[index, 6])
+        dim = FAR_SIDE_DIM[left_is_near][parts, None]
+        return np.asarray(self.looks[index].colours[parts] * dim)
 
     def _outline_limbs(self, polygons: Points, size: Points) -> None:
         """Fill arms and legs."""
-        for side, word in ((0, "left"), (1, "right")):
-            for part, start, end, thick, thin in (
-                ("thigh", 11, 13, 0.052, 0.037), ("shin", 13, 15, 0.036, 0.024),
-                ("shoe", 15, LEFT_TOE, 0.024, 0.018), ("upper_arm", 5, 7, 0.034, 0.028),
-                ("forearm", 7, 9, 0.027, 0.02), ("hand", 9, 9, 0.02, 0.02),
-            ):  # fmt: skip
-                first, last = self.joints[:, start + side], self.joints[:, end + side]
-                polygons[:, PART[f"{word}_{part}"]] = capsules(
-                    first, last, thick * size, thin * size
-                )
+        polygons[:, LIMB_PARTS] = capsules(
+            self.joints[:, LIMB_STARTS],
+            self.joints[:, LIMB_ENDS],
+            LIMB_RADII[:, 0] * size[:, None],
+            LIMB_RADII[:, 1] * size[:, None],
+        )
 
     def _outline_trunk(self, polygons: Points, size: Points) -> None:
         """Fill hips, torso, skirt, stripe, neck, pack and bag; width depends on the heading."""
@@ -344,12 +355,22 @@ def _trapezium(top: Points, bottom: Points, top_half: Points, bottom_half: Point
     return np.concatenate([middle - shift, (middle + shift)[:, ::-1]], axis=1)
 
 
-def painted_colours(figures: Figures, index: int, parts: list[int]) -> npt.NDArray[np.float64]:
-    """Colours of the parts in painting order; limbs on the far side are darker, (parts, 3)."""
-    colours = figures.looks[index].colours[parts]
-    depth_gap = figures.depth[index, 5] - figures.depth[index, 6]
-    far = "left" if depth_gap > 0 else "right"
-    dim = np.array([0.78 if PARTS[p].startswith(far) else 1.0 for p in parts])
-    upper = np.array([0.93 if "arm" in PARTS[p] else 1.0 for p in parts])
-    result: npt.NDArray[np.float64] = colours * (dim * upper)[:, None]
-    return result
+@cache
+def _painting_order(
+    left_is_near: bool, pack_is_near: bool, turned_away: bool
+) -> npt.NDArray[np.int64]:
+    """Order all parts from far to near."""
+    far, near = ("right", "left") if left_is_near else ("left", "right")
+    arm, leg = ("upper_arm", "forearm", "hand"), ("shin", "shoe", "thigh")
+    limbs = [f"{far}_{part}" for part in (*arm, *leg)] + [f"{near}_{part}" for part in leg]
+    names = [] if turned_away else ["long_hair"]
+    names += [] if pack_is_near else ["pack"]
+    names += [*limbs, "hips", "torso", "skirt"]
+    names += (
+        ["neck", "head", "hair", "hat", "long_hair"]
+        if turned_away
+        else ["stripe", "neck", "hair", "head", "hat"]
+    )
+    names += ["pack"] if pack_is_near else []
+    names += [f"{near}_{part}" for part in arm] + ["bag"]
+    return np.array([PART[name] for name in names])
