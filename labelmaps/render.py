@@ -164,7 +164,7 @@ def _paint_heat(boxes: Array, cells_hw: tuple[int, int], stride: int, kernel: He
     for (top, bottom), (left, right), ys, xs in zip(rows, columns, down, across, strict=True):
         window = nearest[top:bottom, left:right]
         np.minimum(window, ys[: bottom - top, None] + xs[: right - left], out=window)
-    near = np.isfinite(nearest)
+    near = nearest <= np.float32(kernel.cut**2)
     painted = np.zeros(cells_hw, np.float32)
     painted[near] = kernel.fall(nearest[near])
     return painted
