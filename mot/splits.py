@@ -103,8 +103,8 @@ def split_by_sequence(
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"sequence {name}", "each sequence once", "twice", "drop one")
-    if val is None:
-        val = _draw(names, val_share, seed)
+    drawn = val is None
+    val = _draw(names, val_share, seed) if val is None else val
     for name in sorted(set(val) - set(names)):
         raise InputError(
             f"sequence {name}", f"one of {', '.join(names) or 'none'}", name, "correct the name"
@@ -116,7 +116,7 @@ def split_by_sequence(
     if not split.train or not split.val:
         raise InputError(
             "split by sequence",
-            "sequences of two cameras or more" if val else "a sequence on each side",
+            "sequences of two cameras or more" if drawn else "a sequence on each side",
             f"{len(split.train)} to train on, {len(split.val)} to validate on",
             "add sequences, or split by half",
         )

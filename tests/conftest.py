@@ -1,0 +1,106 @@
+"""Scenes that tests draw for themselves: 12 frames of 64x48 with two people, as MOT17 folders."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+FRAMES, WIDTH, HEIGHT, FPS = 12, 64, 48, 25
+MakeScene = Callable[..., Path]
+
+
+def draw_frame(number: int) -> np.ndarray:
+    """Frame `number` (1-based): two blocks walk towards each other; its grey tells its number."""
+    image = np.full((HEIGHT, WIDTH, 3), 20 * number, np.uint8)
+    image[10:40, 2 * number : 2 * number + 10] = (200, 30, 30)
+    image[12:42, 50 - 2 * number : 60 - 2 * number] = (30, 30, 200)
+    return image
+
+
+def truth_rows(frames: int = FRAMES) -> str:
+    """MOT17 rows of the two people and of one static person who does not count."""
+    rows = []
+    for number in range(1, frames + 1):
+        rows.append(f"{number},1,{2 * number + 1},11,10,30,1,1,1")
+        rows.append(f"{number},2,{51 - 2 * number},13,10,30,1,1,0.5")
+        rows.append(f"{number},3,2,2,6,8,0,7,1")
+    return "\n".join(rows) + "\n"
+
+
+def seqinfo(name: str, **changes: object) -> str:
+    """Text of a seqinfo.ini; a key that is None is left out."""
+    values: dict[str, object] = {
+        "name": name,
+        "imDir": "img1",
+        "frameRate": FPS,
+        "seqLength": FRAMES,
+        "imWidth": WIDTH,
+        "imHeight": HEIGHT,
+        "imExt": ".jpg",
+    }
+    values.update(changes)
+    lines = [f"{key}={value}" for key, value in values.items() if value is not None]
+    return "\n".join(["[Sequence]", *lines, ""])
+
+
+def write_images(folder: Path, frames: int = FRAMES, pattern: str = "{:06d}.jpg") -> None:
+    """Write the drawn frames as image files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(1, frames + 1):
+        image = cv2.cvtColor(draw_frame(number), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(folder / pattern.format(number)), image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+
+
+def write_video(path: Path, frames: int = FRAMES, codec: str = "libx264") -> None:
+    """Write the drawn frames as a video, near lossless."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.options = {"crf": "10", "g": "5"}
+        for number in range(1, frames + 1):
+            picture = av.VideoFrame.from_ndarray(draw_frame(number % 12 + 1), format="rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+
+
+@pytest.fixture
+def make_scene(tmp_path: Path) -> MakeScene:
+    """Factory: make_scene("MOT17/train/MOT17-02-SDP", video=False, **seqinfo changes) -> folder."""
+
+    def make(
+        name: str = "scene", *, frames: int = FRAMES, video: bool = False, **changes: object
+    ) -> Path:
+        folder = tmp_path / name
+        for part in ("gt", "det"):
+            (folder / part).mkdir(parents=True)
+        (folder / "seqinfo.ini").write_text(seqinfo(folder.name, **changes))
+        (folder / "gt" / "gt.txt").write_text(truth_rows(frames))
+        detections = [f"{n},-1,{2 * n + 1},11,10,30,0.9" for n in range(1, frames + 1)]
+        (folder / "det" / "det.txt").write_text("\n".join(detections) + "\n")
+        if video:
+            write_video(folder / "video.mp4", frames)
+        else:
+            write_images(folder / "img1", frames)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def scene(make_scene: MakeScene) -> Path:
+    """Folder of the 12-frame scene with img1/."""
+    return make_scene()
+
+
+@pytest.fixture
+def real_data() -> Iterator[Path]:
+    """Folder of real sequences, for tests marked `real`; skips where there is none."""
+    root = Path(os.environ.get("FOOTFALL_DATA") or "data")
+    if not root.is_dir():
+        pytest.skip("no real sequences: set FOOTFALL_DATA")
+    yield root
