@@ -122,6 +122,7 @@ def soften(ltwh: Array, score: Array, *, min_score: float, nms_iou: float) -> Ar
         final[index] = waiting[index]
         waiting *= factor[index]
         waiting[index] = -1.0
+        factor[:, index] = 1.0  # settled: nobody's to lower any more
     softened[contested] = np.where(waiting >= 0, waiting, final)
     return softened
 

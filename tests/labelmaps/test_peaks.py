@@ -80,6 +80,12 @@ def test_two_people_in_one_another_keep_their_scores_until_they_nearly_coincide(
     assert second_score(0) == 0
 
 
+def test_twins_leave_one_even_without_a_threshold():
+    boxes = np.array([[100, 80, 40, 80]] * 3, np.float32)
+    softened = soften(boxes, np.array([0.7, 0.9, 0.8], np.float32), min_score=0.0, nms_iou=0.6)
+    assert softened == pytest.approx([0, 0.9, 0])
+
+
 def test_small_box_on_the_centre_of_a_large_one_loses_a_little():
     boxes = np.array([[100, 80, 40, 80], [110, 100, 20, 40]], np.float32)
     softened = soften(boxes, np.array([0.9, 0.8], np.float32), min_score=0.1, nms_iou=0.6)

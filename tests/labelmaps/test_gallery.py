@@ -1,0 +1,21 @@
+"""The picture of all kinds."""
+
+import sys
+
+import pytest
+
+from labelmaps import gallery
+
+
+def test_draws_every_kind(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["gallery", str(tmp_path / "kinds.png")])
+    gallery.main()
+    assert (tmp_path / "kinds.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.txt"], ["a.png", "b.png"]])
+def test_another_command_line_exits_2(arguments, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gallery", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        gallery.main()
+    assert caught.value.code == 2 and len(capsys.readouterr().err.splitlines()) == 1
