@@ -190,17 +190,19 @@ class Linker:
         s = self.settings
         least = min(s.min_iou, s.min_iou_low, s.min_iou_tentative)
         pairs = overlapping_pairs(cornered(self._tracks.state[POSITION]), cornered(xywh), least)
-        weighted = pairs.iou * score[pairs.column] if s.weigh_score else pairs.iou
+        weight = score[pairs.column] if s.weigh_score else 1.0
         confirmed = self._tracks.id[pairs.row] > 0
         high = (score >= s.high_score)[pairs.column]
         partner = np.full(len(self._tracks), -1, np.intp)
         taken = np.zeros(len(xywh), bool)
-        for plausible, value, limit in (
-            (confirmed & high, weighted, s.min_iou),
-            (confirmed & ~high & steady[pairs.row], pairs.iou, s.min_iou_low),
-            (~confirmed & high, weighted, s.min_iou_tentative),
+        for plausible, least in (
+            (confirmed & high, s.min_iou),
+            (confirmed & ~high & steady[pairs.row], s.min_iou_low),
+            (~confirmed & high, s.min_iou_tentative),
         ):
-            self._match(pairs, plausible & (value >= limit), value - limit, partner, taken)
+            # A pair exactly at the limit still gains something.
+            gain = (pairs.iou - least + 1e-9) * np.where(high, weight, 1.0)
+            self._match(pairs, plausible & (pairs.iou >= least), gain, partner, taken)
         return partner
 
     def _match(
@@ -211,8 +213,7 @@ class Linker:
         if not len(kept):
             return
         kept = kept[(partner[pairs.row[kept]] < 0) & ~taken[pairs.column[kept]]]
-        # A pair exactly at the limit still gains something.
-        chosen = kept[self._solve(pairs.row[kept], pairs.column[kept], gain[kept] + 1e-9)]
+        chosen = kept[self._solve(pairs.row[kept], pairs.column[kept], gain[kept])]
         partner[pairs.row[chosen]] = pairs.column[chosen]
         taken[pairs.column[chosen]] = True
 
@@ -230,7 +231,7 @@ class Linker:
         )
 
     def _survivors(self, frame: int) -> Mask:
-        """Mark the tracks that live on: not tentative ones missed, nor the younger of twins."""
+        """Mark the tracks that live on: no missed tentative ones, nor the shorter-lived of twins."""
         tracks = self._tracks
         seen = tracks.seen == frame
         alive: Mask = seen | (tracks.id > 0)
@@ -301,8 +302,9 @@ def _check(detections: Boxes) -> None:
 def unit_scores(detections: Boxes) -> tuple[Boxes, int]:
     """Bring the scores of a whole sequence into 0..1 when any lies outside; count the changed rows.
 
-    Detectors without a probability (MOT15's, DPM) score in units of their own. Lowest to highest
-    becomes 0..1; equal scores become 1, because they rank nothing.
+    Detectors without a probability (MOT15's, DPM) score in units of their own. The lowest score
+    becomes 0, the median and above become 1, linear between: the surer half counts as sure, and no
+    outlier at the top pushes the rest down. Where the lowest is the median, all become 1.
 
     Returns:
         The detections and the number of rows whose score was mapped (0 = all were in 0..1).
@@ -310,8 +312,8 @@ def unit_scores(detections: Boxes) -> tuple[Boxes, int]:
     score = detections.score.astype(np.float64)
     if not len(score) or (score.min() >= 0 and score.max() <= 1):
         return detections, 0
-    low, high = score.min(), score.max()
-    mapped = (score - low) / (high - low) if high > low else np.ones_like(score)
+    low, middle = score.min(), np.median(score)
+    mapped = np.minimum((score - low) / (middle - low), 1) if middle > low else np.ones_like(score)
     return detections.with_columns(score=mapped), len(score)
 
 
@@ -356,7 +358,7 @@ def link(
     _check(detections.with_columns(score=np.where(np.isfinite(detections.score), 0.5, np.nan)))
     detections, mapped = unit_scores(detections)
     if mapped:
-        _log.warning("scores outside 0..1: all %d mapped to 0..1, lowest to highest", mapped)
+        _log.warning("scores outside 0..1: all %d mapped, lowest to 0, median to 1", mapped)
     machine = Linker(settings, fps)
     steps = [machine.advance(boxes) for _, boxes in detections.by_frame(length)]
     return _collect(steps, backfill=settings.backfill)

@@ -30,13 +30,14 @@ class LinkerSettings:
             detections; equal to `high_score` = no second stage.
         birth_score: an unmatched detection starts a track from this score on; higher = fewer
             tracks.
-        min_iou: least overlap (times score where `weigh_score`) for a match in the first stage;
-            higher = more broken tracks, fewer swaps.
-        min_iou_low: least overlap in the second stage.
-        min_iou_tentative: least overlap (times score where `weigh_score`) to continue a track that
-            is not confirmed yet; higher = fewer false tracks.
-        weigh_score: whether overlaps with confirmed and tentative tracks are multiplied by the
-            detection's score, so that of two equal overlaps the surer detection wins.
+        min_iou: least overlap for a match in the first stage; higher = more broken tracks, fewer
+            swaps.
+        min_iou_low: least overlap in the second stage; higher = fewer boxes from weak detections.
+        min_iou_tentative: least overlap to continue a track that is not confirmed yet; higher =
+            fewer false tracks.
+        weigh_score: whether overlaps beyond the least count times the detection's score, so that
+            of two equal overlaps the surer detection wins. The least overlap itself does not
+            depend on the score, so that a detector with lower scores loses no matches.
         max_gap_s: seconds for which a confirmed track is kept without a detection; longer = more
             people found again after occlusion, more wrong revivals.
         confirm_s: seconds of detections without a break, from its first one, after which a track is
@@ -44,8 +45,8 @@ class LinkerSettings:
             at once. Tracks of the first frame are confirmed at once.
         backfill: whether `link` also reports the boxes of a confirmed track from before its
             confirmation; a live linker cannot.
-        duplicate_iou: of a seen and a lost track that overlap more than this, the younger is
-            removed; higher = fewer removals; 1 = none.
+        duplicate_iou: of a seen and a lost track that overlap more than this, the one with the
+            shorter life is removed; higher = fewer removals; 1 = none.
         output: box that is reported: "measured" = the detection, "filtered" = the motion model's
             estimate after it.
         measurement_noise: Kalman: standard deviation of a detected coordinate, in box sizes; higher
@@ -63,19 +64,19 @@ class LinkerSettings:
     high_score: float = 0.5
     low_score: float = 0.1
     birth_score: float = 0.6
-    min_iou: float = 0.2
-    min_iou_low: float = 0.5
+    min_iou: float = 0.3
+    min_iou_low: float = 0.4
     min_iou_tentative: float = 0.3
     weigh_score: bool = True
-    max_gap_s: float = 1.0
-    confirm_s: float = 0.05
+    max_gap_s: float = 1.25
+    confirm_s: float = 0.1
     backfill: bool = True
-    duplicate_iou: float = 0.85
-    output: str = "measured"
-    measurement_noise: float = 0.05
-    position_noise: float = 0.27
-    velocity_noise: float = 1.0
-    start_speed: float = 2.0
+    duplicate_iou: float = 0.9
+    output: str = "filtered"
+    measurement_noise: float = 0.15
+    position_noise: float = 0.3
+    velocity_noise: float = 0.4
+    start_speed: float = 3.0
 
     def __post_init__(self) -> None:
         for name, choices in (("motion", MOTIONS), ("solver", SOLVERS), ("output", OUTPUTS)):
@@ -126,7 +127,7 @@ MENU: dict[str, LinkerSettings] = {
     # without using image information").
     "iou": LinkerSettings(motion="none", solver="greedy", low_score=0.5, weigh_score=False),
     # Kalman and Hungarian assignment by IoU (arXiv:1602.00763).
-    "sort": LinkerSettings(low_score=0.5, weigh_score=False, min_iou=0.3),
+    "sort": LinkerSettings(low_score=0.5, weigh_score=False),
     # Two stages by score (arXiv:2110.06864).
     "byte": LinkerSettings(),
 }

@@ -126,9 +126,9 @@ def test_tracks_of_the_first_frame_are_confirmed_at_once():
 
 
 def test_a_lost_track_and_its_younger_twin_become_one():
-    # A person is not found after frame 10; another, found beside, slowly comes to stand there.
-    first = person(range(1, 11), 50.0)
-    second = person(range(8, 46), lambda t: np.maximum(88 - t, 53))
+    # A person is not found after frame 30; another, found beside, slowly comes to stand there.
+    first = person(range(1, 31), 50.0)
+    second = person(range(28, 46), lambda t: np.maximum(88 - t, 53))
     common = {"length": 45, "max_gap_s": 4}
     assert ids_at(linked(first, second, duplicate_iou=1.0, **common), 45) == [2]
     assert ids_at(linked(first, second, duplicate_iou=0.8, **common), 45) == [1]
