@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from mot.errors import InputError
-from mot.images import Image, read_image, resize
+from mot.images import Image, read_image, read_resized
 from mot.sequence import Sequence
 from mot.videofile import Shape, decode_video
 
@@ -70,9 +70,14 @@ def _decode_images(sequence: Sequence, wanted: range, shape: Shape) -> Iterator[
     _require_images(sequence, wanted)
     for number in wanted:
         path = sequence.frames_at / sequence.images[number - 1]
-        image = read_image(path, f"{path}, frame {number}")
-        shape.check(image.shape[:2], f"{path}, frame {number}")
-        yield number, image if shape.wanted_hw is None else resize(image, shape.wanted_hw)
+        where = f"{path}, frame {number}"
+        if shape.wanted_hw is None:
+            image = read_image(path, where)
+            size_hw = image.shape[:2]
+        else:
+            image, size_hw = read_resized(path, shape.wanted_hw, where)
+        shape.check(size_hw, where)
+        yield number, image
 
 
 def _require_images(sequence: Sequence, wanted: range) -> None:
