@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 STOP_S = (0.7, 2.5)  # how long a walker who stops stands
 FADE_S = 0.3  # how long stopping and starting take
-PAIR_ASIDE, PAIR_AHEAD = 0.3, 0.22  # body heights between two who walk together
+PAIR_ASIDE, PAIR_BEHIND = 0.3, 0.22  # body heights between two who walk together
 HALF_WIDTH = 0.25  # body heights from a walker's middle to where his box has surely ended
 
 
@@ -48,6 +48,10 @@ class Camera:
         """Pixels of one body height at a distance."""
         return self.focal_px / distance
 
+    def haze(self, fog: float, distance: Floats) -> Floats:
+        """Share of fog before something at a distance, up to `fog` at the far end."""
+        return np.asarray(fog * np.clip(distance / self.far, 0, 1))
+
     def foot_row(self, size_px: Floats) -> Floats:
         """Row of the ground under somebody of a size, camera movement aside."""
         return self.horizon_px + self.rise * size_px
@@ -61,6 +65,10 @@ def aim_camera(settings: SceneSettings, rng: np.random.Generator) -> Camera:
     """Place the camera so that the smallest and the largest walkers fit the settings."""
     rise = settings.camera_height * rng.uniform(0.8, 1.25)
     lowest = settings.height * rng.uniform(0.95, 1.02)
+    # The heads of the farthest stay inside the picture.
+    spread = settings.max_height - settings.min_height
+    highest = max(0.3, (lowest - 1.2 * settings.min_height) / max(spread, 1.0))
+    rise = min(rise, highest)
     focal = 1.1 * settings.width
     frames = np.arange(settings.frames) / settings.fps
     drift = np.outer(frames, settings.pan_px_s * np.array([1.0, 0.0]))
@@ -164,20 +172,19 @@ def _plan_walk(
     angle = rng.normal(0, 0.2) if rng.random() < 0.7 else rng.uniform(-1.3, 1.3)
     direction = np.array([np.cos(angle) * rng.choice((-1, 1)), np.sin(angle)])
     left, right = 0.02 * settings.width, 0.98 * settings.width
-    if lanes and rng.random() < settings.crossings:
-        # Somebody's lane, against him, from a place ahead of him.
+    column = rng.uniform(left, right)
+    meets = bool(lanes) and rng.random() < settings.crossings
+    if meets:
+        # Somebody's lane, against him, from a place ahead of him if there is one in view.
         partner = lanes.pop(int(rng.integers(len(lanes))))
         distance = float(np.clip(partner.start[1] + rng.normal(0, 0.3), camera.near, camera.far))
         size = camera.focal_px / distance
         side = np.copysign(1.0, partner.direction[0])
         direction = np.array([-side * np.cos(0.3 * angle), np.sin(0.3 * angle)])
-        column = float(np.clip(camera.middle_px + partner.start[0] * size, left, right))
-        left, right = (column, right) if side > 0 else (left, column)
-        met = True
-    else:
-        met = False
+        ahead = camera.middle_px + partner.start[0] * size
+        ahead += side * rng.uniform(0.08, 0.5) * settings.width
+        column = ahead if left < ahead < right else column
     pace = settings.speed * max(0.3, rng.normal(1, settings.speed_spread))
-    column = rng.uniform(left, right)
     if first > 0:
         outside = HALF_WIDTH * size
         column = -outside if direction[0] > 0 else settings.width + outside
@@ -193,7 +200,7 @@ def _plan_walk(
         stop_at_s=rng.uniform(0, 6) if stops else np.inf,
         stop_for_s=rng.uniform(*STOP_S),
     )
-    if not met:
+    if not meets:
         lanes.append(plan)
     return plan
 
@@ -217,7 +224,7 @@ def _sample(
     sway = plan.sway * (
         np.sin(2 * np.pi * walked / plan.wave + plan.wave_phase) - np.sin(plan.wave_phase)
     )
-    along, aside = walked + PAIR_AHEAD * member, sway + PAIR_ASIDE * member
+    along, aside = walked - PAIR_BEHIND * member, sway + PAIR_ASIDE * member
     ground = plan.start + np.outer(along, plan.direction) + np.outer(aside, normal)
     # Nobody leaves the walkable strip: its near and far ends turn people back.
     span = camera.far - camera.near

@@ -31,7 +31,7 @@ __all__ = ["SceneFrame", "SceneSettings", "ensure_scenes", "render_frames", "ren
 
 SPLITS = {"train": 0, "val": 1, "test": 2}
 SEEDS_PER_SPLIT = 1_000_000  # no scene of one split has the seed of another's
-RENDERER = 1  # raised when the same settings give other pictures, so that old scenes are not reused
+RENDERER = 2  # raised when the same settings give other pictures, so that old scenes are not reused
 JPEG_QUALITY = 92
 
 
