@@ -1,6 +1,8 @@
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mot.errors import InputError
 from mot.stills import open_stills, read_still
@@ -95,3 +97,15 @@ def test_a_truncated_photo(photos):
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(InputError, match=r"b\.jpg: expected a whole image"):
         read_still(open_stills(photos), 2)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(text=st.text(alphabet='imagexywh,.-+1290 \n\r"b.jp_\0', max_size=60))
+def test_arbitrary_rows_are_read_or_are_bad_input(photos, text):
+    (photos / "boxes.csv").write_bytes(b"image,x,y,w,h\nb.jpg,1,2,3,4\n" + text.encode())
+    try:
+        assert len(open_stills(photos).boxes) >= 1
+    except InputError as error:
+        assert "\n" not in str(error)
