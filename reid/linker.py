@@ -231,7 +231,7 @@ class Linker:
         )
 
     def _survivors(self, frame: int) -> Mask:
-        """Mark the tracks that live on: no missed tentative ones, nor the shorter-lived of twins."""
+        """Mark the tracks that live on: no missed tentative ones, no shorter-lived twins."""
         tracks = self._tracks
         seen = tracks.seen == frame
         alive: Mask = seen | (tracks.id > 0)

@@ -1,4 +1,5 @@
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.testing as npt
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from mot.boxes import Boxes
 from mot.errors import InputError
+from mot.scoring import score_sequence
+from mot.sequence import data_root, find_sequence
 from reid.linker import MENU, Linker, LinkerSettings, link, unit_scores
 
 FPS = 10.0
@@ -403,3 +406,24 @@ def test_every_setting_is_documented():
     assert all(
         f"        {field.name}: " in LinkerSettings.__doc__ for field in fields(LinkerSettings)
     )
+
+
+def test_the_page_lists_every_setting_with_its_default():
+    page = (Path(__file__).parents[2] / "docs" / "linking.md").read_text(encoding="utf-8")
+    defaults = LinkerSettings()
+    for field in fields(LinkerSettings):
+        value = getattr(defaults, field.name)
+        shown = f"`{value}`" if isinstance(value, str) else str(value)
+        assert f"| `{field.name}` | {shown} |" in page
+
+
+@pytest.mark.real
+def test_public_detections_of_a_real_scene_are_linked_as_well_as_published():
+    try:
+        sequence = find_sequence("MOT17-09", data_root())
+        detections, truth = sequence.detections(), sequence.truth()
+    except InputError as error:
+        pytest.skip(f"needs MOT17-09 with det and gt in $FOOTFALL_DATA: {error}")
+    tracks = link(detections, length=sequence.length, fps=sequence.fps)
+    scores = score_sequence(truth, tracks, length=sequence.length, name=sequence.name)
+    assert scores.HOTA > 50 and scores.IDF1 > 62
