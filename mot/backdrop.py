@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from mot.crowd import Camera
 from mot.images import Image
-from mot.scene_settings import SceneSettings
+from mot.scene_settings import FOG_COLOUR, SceneSettings
 
 Floats = npt.NDArray[np.float64]
 Picture = npt.NDArray[np.float32]
@@ -35,6 +35,10 @@ def paint_backdrop(settings: SceneSettings, camera: Camera, rng: np.random.Gener
         picture[: min(foot, height)] = _street(rng, width, height, foot)[: min(foot, height)]
         _hedge(picture, rng, foot)
     picture += texture(rng, width, height, 3.0)[..., None] * 2.0
+    if settings.fog:
+        size = np.maximum(np.arange(height) - horizon, 1e-3) / camera.rise
+        haze = camera.haze(settings.fog, camera.focal_px / size).astype(np.float32)[:, None, None]
+        picture = picture * (1 - haze) + haze * np.array(FOG_COLOUR, np.float32)
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mot.crowd import Camera
-from mot.scene_settings import SceneSettings
+from mot.scene_settings import FOG_COLOUR, SceneSettings
 from mot.sprites import CORNERS, Points, Sprite, capsules, ellipses, paint
 
 Floats = npt.NDArray[np.float64]
@@ -170,7 +170,9 @@ def place_props(settings: SceneSettings, camera: Camera, rng: np.random.Generato
             column = rng.uniform(0.02, 0.98) * settings.width
             shapes, colours = makers[rng.integers(len(makers))](rng)
             foot = np.array([column, float(camera.foot_row(np.array(size)))])
-            tones = np.clip(np.rint(colours), 0, 255).astype(np.int64)
+            haze = camera.haze(settings.fog, camera.focal_px / np.array(size))
+            misty = np.array(colours) * (1 - haze) + haze * np.array(FOG_COLOUR)
+            tones = np.clip(np.rint(misty), 0, 255).astype(np.int64)
             sprite = paint(np.stack([_filled_up(shape) for shape in shapes]) * size + foot, tones)
             props.append(Prop(sprite, camera.focal_px / size))
     return sorted(props, key=lambda prop: -prop.distance)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from mot.errors import InputError
 
+FOG_COLOUR = (205.0, 208.0, 212.0)
+
 
 @dataclass(frozen=True)
 class SceneSettings:
@@ -54,7 +56,7 @@ class SceneSettings:
     noise: float = 3.0
     """Standard deviation of the sensor noise in grey levels of 0..255."""
     fog: float = 0.0
-    """Share of fog in front of the farthest people, 0..1; less in front of nearer ones."""
+    """Share of fog before what is farthest, 0..1; less before what is nearer."""
     rain: float = 0.0
     """Density of rain, 0..1."""
     blur_px: float = 0.0

@@ -14,12 +14,11 @@ from mot.boxes import Boxes
 from mot.crowd import Camera, Path, aim_camera, walk_crowd
 from mot.images import Image
 from mot.props import Prop, place_props
-from mot.scene_settings import SceneSettings
+from mot.scene_settings import FOG_COLOUR, SceneSettings
 from mot.sprites import SOLID, Sprite, lay, paint, shaded
 from mot.walker import Figures, Look, body_joints, random_look
 
 LEAST_INSIDE = 0.1  # share of a box inside the frame from which the person is annotated
-FOG = np.array([205.0, 208.0, 212.0])
 
 
 @dataclass(frozen=True)
@@ -176,10 +175,11 @@ def _paint_all(
     counts = np.zeros(len(present), np.int64)
     props = list(stage.props)
     dx, dy = int(shift[0]), int(shift[1])
+    haze = stage.camera.haze(stage.settings.fog, distance)
     for k in np.argsort(-distance, kind="stable"):
         while props and props[0].distance >= distance[k]:
             lay(rgb, owners, props.pop(0).sprite, 0, dx, dy)
-        sprite = _dress(figures, int(k), _haze(stage, float(distance[k])))
+        sprite = _dress(figures, int(k), float(haze[k]))
         counts[k] = np.count_nonzero(sprite.rgba[:, :, 3] >= SOLID)
         lay(rgb, owners, sprite, present[k] + 1, 0, 0)
     for prop in props:
@@ -187,15 +187,10 @@ def _paint_all(
     return counts
 
 
-def _haze(stage: _Stage, distance: float) -> float:
-    """Share of fog before somebody at a distance."""
-    return stage.settings.fog * distance / stage.camera.far
-
-
 def _dress(figures: Figures, k: int, haze: float) -> Sprite:
     """Paint one walker."""
     parts = figures.order(k)
-    colours = figures.colours(k, parts) * (1 - haze) + haze * FOG
+    colours = figures.colours(k, parts) * (1 - haze) + haze * np.array(FOG_COLOUR)
     sprite = paint(figures.polygons[k, parts], np.rint(colours).astype(np.int64))
     return shaded(sprite, figures.looks[k].shade)
 
