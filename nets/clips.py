@@ -1,0 +1,260 @@
+"""Training clips: crops of T frames with one draw of augmentation, and the maps they should give.
+
+A batch is a function of (seed, rank, step) alone, so that a resumed training sees the very batches
+that it would have seen, whatever the number of loader processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+from labelmaps.cache import FrameBlock
+from labelmaps.render import ignore_mask, render
+from labelmaps.targets import box_targets
+from mot.annotations import considered, ignore_regions
+from mot.boxes import Boxes
+from mot.errors import InputError
+from mot.stills import Stills, read_still
+from nets.augment import AugmentSettings, Augmentation, draw_augmentation, recolour
+from nets.losses import MapScale, Targets
+
+Image = npt.NDArray[np.uint8]
+BoxTable = npt.NDArray[np.float32]
+HIDDEN_VISIBILITY = 0.15  # below it nothing of a person is left to see: ignored, neither yes nor no
+SMALLEST_PX = 10.0  # people lower than this in the crop are ignored
+SCALE_SAMPLES = 64  # batches' worth of crops that the map units are measured on
+
+
+@dataclass(frozen=True)
+class People:
+    """Whom a frame shows: boxes (N, 4) ltwh in its pixels, ids (N,), and ignore regions (M, 4)."""
+
+    ltwh: BoxTable
+    ids: npt.NDArray[np.float32]
+    ignored: BoxTable
+
+
+class Source(Protocol):
+    """A sequence or a folder of stills, as training sees it."""
+
+    name: str
+    length: int
+
+    def clip(self, start: int, count: int, step: int) -> Many[Image]:
+        """Frames start, start + step, … as (H, W, 3) images; start is 0-based."""
+
+    def people(self, index: int) -> People:
+        """Whom frame `index` (0-based) shows."""
+
+
+class SequenceSource:
+    """A cached sequence with its truth."""
+
+    def __init__(self, name: str, block: FrameBlock, truth: Boxes) -> None:
+        self.name = name
+        self.block = block
+        self.length = len(block.frames)
+        scaled = truth.scaled(block.scale_x, block.scale_y)
+        self._people = [_people_of(rows) for _, rows in scaled.by_frame(self.length)]
+
+    def clip(self, start: int, count: int, step: int) -> Many[Image]:
+        """Return views into the cached block; see Source."""
+        return self.block.clip(start, count, step)
+
+    def people(self, index: int) -> People:
+        """See Source."""
+        return self._people[index]
+
+
+class StillSource:
+    """A folder of photos; a clip is one photo repeated (the crop may drift over it)."""
+
+    def __init__(self, stills: Stills) -> None:
+        self.name = stills.name
+        self.stills = stills
+        self.length = len(stills.paths)
+        self._people = [_people_of(rows) for _, rows in stills.boxes.by_frame(self.length)]
+
+    def clip(self, start: int, count: int, step: int) -> Many[Image]:
+        """See Source."""
+        return [read_still(self.stills, start + 1)] * count
+
+    def people(self, index: int) -> People:
+        """See Source."""
+        return self._people[index]
+
+
+def _people_of(rows: Boxes) -> People:
+    wanted = considered(rows)
+    hidden = wanted & (rows.visibility >= 0) & (rows.visibility < HIDDEN_VISIBILITY)
+    ignored = hidden | (ignore_regions(rows) & ~wanted)
+    shown = wanted & ~hidden
+    return People(rows.ltwh[shown], rows.id[shown], rows.ltwh[ignored])
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One training example: frames (T, H, W, 3) uint8 and whom each shows, in crop pixels."""
+
+    frames: Image
+    people: tuple[People, ...]
+
+
+def sample_clip(
+    source: Source, frames: int, settings: AugmentSettings, rng: np.random.Generator
+) -> Clip:
+    """Draw a clip of `frames` frames from a source with one augmentation for all of them."""
+    still = isinstance(source, StillSource)
+    step = 1 if still else _frame_step(source.length, frames, settings.frame_steps, rng)
+    last_start = source.length - (1 if still else (frames - 1) * step + 1)
+    start = int(rng.integers(0, last_start + 1))
+    images = source.clip(start, frames, step)
+    indices = [start if still else start + k * step for k in range(frames)]
+    people = [source.people(index) for index in indices]
+    draw = draw_augmentation(images[0].shape[:2], people[0].ltwh, frames, settings, rng, drift=still)
+    cut = np.stack([draw.apply(image, k) for k, image in enumerate(images)])
+    moved = tuple(_moved(p, draw, k, settings.crop) for k, p in enumerate(people))
+    return Clip(recolour(cut, settings, rng), moved)
+
+
+def _frame_step(length: int, frames: int, steps: Many[int], rng: np.random.Generator) -> int:
+    possible = [step for step in steps if (frames - 1) * step < length]
+    if not possible:
+        got = f"{length} frames"
+        raise InputError("--frames", f"clips of {frames} frames", got, "lower --frames")
+    return int(rng.choice(possible))
+
+
+def _moved(people: People, draw: Augmentation, frame: int, crop: tuple[int, int]) -> People:
+    """People in crop pixels: those whose centre is inside; what shows of others is ignored."""
+    height, width = crop
+    ltwh = draw.boxes(people.ltwh, frame)
+    centre = ltwh[:, :2] + ltwh[:, 2:] / 2
+    inside = ((centre >= 0) & (centre < (width, height))).all(axis=1)
+    large = ltwh[:, 3] >= SMALLEST_PX
+    clear = inside & large
+    ignored = np.concatenate([draw.boxes(people.ignored, frame), ltwh[~clear]])
+    return People(ltwh[clear], people.ids[clear], ignored)
+
+
+def frame_targets(
+    clip: Clip, *, stride: int, label: str, size_hw: tuple[int, int]
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Render the target maps of one clip, each (T, …, h, w) as in losses.Targets."""
+    maps: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in Targets.__annotations__}
+    for index, people in enumerate(clip.people):
+        target = box_targets(people.ltwh, size_hw, stride=stride)
+        blocked = ignore_mask(people.ignored, size_hw, stride=stride) & (target.owner < 0)
+        shift, known = _displacements(clip.people, index)
+        owner = np.where(target.owner >= 0, target.owner, len(people.ltwh))
+        maps["density"].append(render(people.ltwh, size_hw, stride=stride, kind=label))
+        maps["centre"].append(render(people.ltwh, size_hw, stride=stride, kind="centre"))
+        maps["box"].append(target.distances)
+        maps["box_weight"].append(target.weight)
+        maps["valid"].append((~blocked).astype(np.float32))
+        maps["motion"].append(shift[owner].transpose(2, 0, 1))
+        maps["motion_weight"].append(target.weight * known[owner])
+    return {name: np.stack(values) for name, values in maps.items()}
+
+
+def _displacements(
+    people: Many[People], index: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Displacement of each person's centre to the next frame, (N + 1, 2), and whether known.
+
+    The last frame of a clip has only its past: there the displacement from the previous frame
+    stands in. The extra last row serves cells without owner.
+    """
+    here = people[index]
+    last = index == len(people) - 1
+    other = people[max(index - 1, 0)] if last else people[index + 1]
+    shift = np.zeros((len(here.ids) + 1, 2), np.float32)
+    known = np.zeros(len(here.ids) + 1, np.float32)
+    if other is here:
+        return shift, known
+    _, mine, theirs = np.intersect1d(here.ids, other.ids, return_indices=True)
+    centre_here = here.ltwh[mine, :2] + here.ltwh[mine, 2:] / 2
+    centre_there = other.ltwh[theirs, :2] + other.ltwh[theirs, 2:] / 2
+    shift[mine] = (centre_here - centre_there) if last else (centre_there - centre_here)
+    known[mine] = 1.0
+    return shift, known
+
+
+class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
+    """Batch number → (frames (B, T, 3, H, W) uint8, Targets).
+
+    Args:
+        sources: where clips come from.
+        shares: how often each source is drawn, any positive numbers.
+        frames: T.
+        batch: clips per batch, B.
+        augment: crop, scale and colour settings.
+        stride: pixels per target cell.
+        label: kind of label map.
+        seed: with rank and batch number it decides every draw.
+        rank: of this process among several.
+        count: number of batches.
+    """
+
+    def __init__(
+        self,
+        sources: Many[Source],
+        shares: Many[float],
+        *,
+        frames: int,
+        batch: int,
+        augment: AugmentSettings,
+        stride: int,
+        label: str,
+        seed: int,
+        rank: int = 0,
+        count: int = 1,
+    ) -> None:
+        if not sources:
+            raise InputError("--train-seqs", "at least one sequence", "none", "name a sequence")
+        self.sources = sources
+        self.shares = np.asarray(shares, np.float64) / np.sum(shares)
+        self.frames, self.batch, self.augment = frames, batch, augment
+        self.stride, self.label = stride, label
+        self.seed, self.rank, self.count = seed, rank, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def _clips(self, number: int) -> list[Clip]:
+        rng = np.random.default_rng([self.seed, self.rank, number])
+        chosen = rng.choice(len(self.sources), size=self.batch, p=self.shares)
+        return [sample_clip(self.sources[s], self.frames, self.augment, rng) for s in chosen]
+
+    def __getitem__(self, number: int) -> tuple[torch.Tensor, Targets]:
+        clips = self._clips(number)
+        maps = [
+            frame_targets(c, stride=self.stride, label=self.label, size_hw=self.augment.crop)
+            for c in clips
+        ]
+        images = torch.from_numpy(np.stack([clip.frames for clip in clips]))
+        stacked = {k: torch.from_numpy(np.stack([m[k] for m in maps])) for k in maps[0]}
+        return images.permute(0, 1, 4, 2, 3), Targets(**stacked)
+
+    def map_scale(self) -> MapScale:
+        """Mean people per cell and per frame over a sample of crops (not below one in a hundred)."""
+        count = max(1, SCALE_SAMPLES // self.batch)
+        samples = [clip for n in range(count) for clip in self._clips(n)]
+        people = np.mean([len(p.ltwh) for clip in samples for p in clip.people])
+        height, width = self.augment.crop
+        cells = -(-height // self.stride) * -(-width // self.stride)
+        per_frame = max(float(people), 0.01)
+        return MapScale(people_per_cell=per_frame / cells, people_per_frame=per_frame)
+
+
+def one_cv2_thread(_: int) -> None:
+    """Keep a loader process to one core: set as a DataLoader's worker_init_fn."""
+    cv2.setNumThreads(1)

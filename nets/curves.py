@@ -1,0 +1,36 @@
+"""A run's log.csv as a picture: losses, mass ratio per frame of the clip, gradient and rate."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mot.atomic import atomic_path
+
+
+def draw_curves(log: Path, picture: Path) -> None:
+    """Draw the columns of a log.csv over the steps into a PNG; an empty log draws nothing."""
+    if not log.is_file() or log.stat().st_size == 0:
+        return
+    table = pd.read_csv(log)
+    if table.empty:
+        return
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    loss, mass, gradient, rate = figure.subplots(2, 2).flat
+    parts = [c for c in table.columns if c == "loss" or c.endswith("_loss")]
+    for name in parts:
+        series = table[["step", name]].dropna()
+        loss.plot(series["step"], series[name], label=name, linewidth=2 if name == "loss" else 1)
+    loss.set(title="losses", yscale="log")
+    loss.legend(fontsize="small")
+    for name in [c for c in table.columns if c.startswith("mass_ratio_")]:
+        mass.plot(table["step"], table[name], label=name.removeprefix("mass_ratio_"), linewidth=1)
+    mass.axhspan(0.9, 1.1, color="tab:green", alpha=0.15)
+    mass.set(title="mass ratio per frame of the clip (predicted / true)", ylim=(0, 2))
+    mass.legend(fontsize="small", ncols=5)
+    gradient.plot(table["step"], table["grad_norm"])
+    gradient.set(title="gradient norm", yscale="log", xlabel="step")
+    rate.plot(table["step"], table["lr"])
+    rate.set(title="learning rate", xlabel="step")
+    with atomic_path(picture) as temporary:
+        figure.savefig(temporary, dpi=110)

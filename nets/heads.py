@@ -1,0 +1,151 @@
+"""Neck and heads: from a trunk's feature maps to density, centres and boxes at the output stride.
+
+Every net is trunk → neck → heads. The neck is a top-down path (Feature Pyramid Networks,
+arXiv:1612.03144); a head is a 3×3 and a 1×1 convolution with one group of channels per frame.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CENTRE_PRIOR_BIAS = -4.6  # sigmoid gives 0.01: few cells hold a centre (focal loss, 1708.02002)
+SOFTPLUS_ONE = math.log(math.e - 1.0)  # softplus(SOFTPLUS_ONE) = 1
+BOX_SIZE_PRIOR_PX = 24.0  # distance to a box's edge before training
+CHANNELS = {"density": 1, "centre": 1, "box": 4, "motion": 2}
+
+
+def conv_norm_relu(channels_in: int, channels_out: int, kernel: int = 3) -> nn.Sequential:
+    """Convolution of the same size, batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Neck(nn.Module):
+    """Top-down path over feature maps of rising stride; returns the finest level.
+
+    Args:
+        channels_in: channels of the feature maps, finest first.
+        channels: channels of every level of the path.
+        expand: index of a level from which on, towards finer levels, the T frames are separate:
+            the merged map is spread over T maps there; None = the maps stay as they come.
+        frames: T.
+    """
+
+    def __init__(
+        self, channels_in: tuple[int, ...], channels: int, *, expand: int | None, frames: int
+    ) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(conv_norm_relu(c, channels, 1) for c in channels_in)
+        self.smooth = conv_norm_relu(channels, channels)
+        self.expand_below = expand
+        self.frames = frames
+        self.spread = (
+            None if expand is None else nn.Conv2d(channels, frames * channels, 1, bias=False)
+        )
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Map features (N_i, C_i, h_i, w_i), finest first, to (N_0, channels, h_0, w_0)."""
+        level = len(features) - 1
+        path: Tensor = self.lateral[level](features[level])
+        for index in range(level - 1, -1, -1):
+            if self.spread is not None and index + 1 == self.expand_below:
+                path = self.spread(path)
+                path = path.reshape(-1, path.shape[1] // self.frames, *path.shape[2:])
+            lateral = self.lateral[index](features[index])
+            path = lateral + F.interpolate(path, size=lateral.shape[-2:], mode="nearest")
+        return self.smooth(path)  # type: ignore[no-any-return]
+
+
+class Head(nn.Module):
+    """3×3 convolution, ReLU, 1×1 convolution to `groups` × `channels` maps."""
+
+    def __init__(self, channels_in: int, channels: int, groups: int) -> None:
+        super().__init__()
+        hidden = channels_in // 2  # keeps a head below a tenth of a ResNet-18 trunk's work
+        self.hidden = conv_norm_relu(channels_in, hidden)
+        self.out = nn.Conv2d(hidden, groups * channels, 1)
+        nn.init.normal_(self.out.weight, std=0.01)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+        self.channels = channels
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (N, C, h, w) to (N, groups · channels, h, w)."""
+        return self.out(self.hidden(features))  # type: ignore[no-any-return]
+
+
+class DensityHead(Head):
+    """Density in people per cell: an activation times a unit.
+
+    Softplus is never flat, and with the data's mean people per cell as unit the untrained net
+    already holds the data's mass. The net of 2019 is a ReLU in units of 1 / labelrate: its outputs
+    start far from the data's mass and die where they fall below 0.
+    """
+
+    unit: Tensor
+
+    def __init__(self, channels_in: int, groups: int, *, activation: str) -> None:
+        super().__init__(channels_in, 1, groups)
+        self.register_buffer("unit", torch.tensor(1.0))
+        self.rectify = activation == "relu"
+        if not self.rectify:
+            nn.init.constant_(self.out.bias, SOFTPLUS_ONE)  # type: ignore[arg-type]
+
+    def set_unit(self, people_per_cell: float) -> None:
+        """Set the density that the untrained net predicts everywhere (softplus)."""
+        self.unit.fill_(people_per_cell)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (N, C, h, w) to people per cell (N, groups, h, w), ≥ 0."""
+        raw = super().forward(features).float()
+        return (F.relu(raw) if self.rectify else F.softplus(raw)) * self.unit
+
+
+class Heads(nn.Module):
+    """The chosen heads over one neck; outputs are split into frames.
+
+    Args:
+        names: among density, centre, box, motion.
+        channels_in: channels of the neck.
+        frames: T.
+        activation: of the density, softplus or relu.
+        merged: the neck's map holds all T frames (each head then gives T groups); otherwise it
+            comes as B·T single-frame maps.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        channels_in: int,
+        *,
+        activation: str,
+        frames: int,
+        merged: bool,
+    ) -> None:
+        super().__init__()
+        groups = frames if merged else 1
+        self.frames = frames
+        self.maps = nn.ModuleDict()
+        for name in names:
+            if name == "density":
+                self.maps[name] = DensityHead(channels_in, groups, activation=activation)
+            else:
+                self.maps[name] = Head(channels_in, CHANNELS[name], groups)
+        if "centre" in self.maps:
+            nn.init.constant_(self.maps["centre"].out.bias, CENTRE_PRIOR_BIAS)  # type: ignore
+        if "box" in self.maps:
+            prior = math.log(BOX_SIZE_PRIOR_PX)
+            nn.init.constant_(self.maps["box"].out.bias, prior)  # type: ignore
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """Map the neck's (B or B·T, C, h, w) to the dict of (B, T, channels, h, w) maps."""
+        outputs: dict[str, Tensor] = {}
+        for name, head in self.maps.items():
+            raw = head(features).float()
+            maps = raw.reshape(-1, self.frames, CHANNELS[name], *raw.shape[-2:])
+            outputs[name] = torch.exp(maps.clamp(-4.0, 8.0)) if name == "box" else maps
+        return outputs

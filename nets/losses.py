@@ -1,0 +1,224 @@
+"""Losses between predicted maps and targets, each in units of its own so that none needs tuning.
+
+The map losses of the menu compare densities; heads other than density have one loss each. A cell
+under an ignore region counts in none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mot.errors import InputError
+from mot.shapes import expect
+
+FOCAL_REGRESSION_BETA = 1.0  # per unit of normalised error
+FOCAL_ALPHA, FOCAL_BETA = 2.0, 4.0  # exponents of CornerNet, arXiv:1808.01244
+L1_SHARE = 0.2  # of the box loss: pixel distances beside GIoU
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the net should have said, for a batch of clips.
+
+    Attributes:
+        density: people per cell (B, T, h, w), before labelrate.
+        centre: heatmap with 1 at each centre cell (B, T, h, w).
+        box: distances to left, top, right, bottom edges in input pixels (B, T, 4, h, w).
+        box_weight: weight of a cell in the box loss, 0 = none (B, T, h, w).
+        valid: 0 under ignore regions, else 1 (B, T, h, w).
+        motion: displacement to the next frame in input pixels (B, T, 2, h, w), with box_weight > 0.
+        motion_weight: 1 where a person's next position is known (B, T, h, w).
+    """
+
+    density: Tensor
+    centre: Tensor
+    box: Tensor
+    box_weight: Tensor
+    valid: Tensor
+    motion: Tensor
+    motion_weight: Tensor
+
+    def to(self, device: torch.device) -> Targets:
+        """Move all maps to a device."""
+        return Targets(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Which losses, and in which units."""
+
+    loss: tuple[str, ...] = ("mse", "count")
+    """Losses on the density map, added up: mse, l1, focal, count."""
+    labelrate: float = 30.0
+    """Gain on the label map. Changes units only, unless --raw-loss is given."""
+    label: str = "gaussian"
+    """Kind of label map: see labelmaps.kernels.MENU."""
+    raw_loss: bool = False
+    """Sums of raw differences times labelrate as in 2019, instead of normalised means."""
+    density_weight: float = 0.3
+    """Weight of the density losses beside the detection heads'; 1 where density is alone."""
+    centre_weight: float = 1.0
+    """Weight of the centre head's focal loss."""
+    box_weight: float = 1.0
+    """Weight of the box head's GIoU + L1 loss."""
+    motion_weight: float = 0.1
+    """Weight of the motion head's L1 loss."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "loss", tuple(self.loss))
+        if not self.loss or not set(self.loss) <= set(DENSITY_LOSSES):
+            names = ", ".join(DENSITY_LOSSES)
+            raise InputError("--loss", f"some of {names}", self.loss, "choose from these")
+        if not 0 < self.labelrate < 1e9:
+            raise InputError("--labelrate", "a gain above 0", self.labelrate, "try 30")
+
+
+@dataclass(frozen=True)
+class MapScale:
+    """Units of a density loss: mean people per cell and per frame over the training data."""
+
+    people_per_cell: float
+    people_per_frame: float
+
+
+def mse(error: Tensor, valid: Tensor) -> Tensor:
+    """Mean squared error per frame, in units of the mean density; (B, T, h, w) → (B, T)."""
+    return _mean_cells(error.square(), valid)
+
+
+def l1(error: Tensor, valid: Tensor) -> Tensor:
+    """Mean absolute error per frame; (B, T, h, w) → (B, T)."""
+    return _mean_cells(error.abs(), valid)
+
+
+def focal(error: Tensor, valid: Tensor) -> Tensor:
+    """Absolute error with small ones damped: Focal-R (arXiv:2102.09554), γ = 1; → (B, T)."""
+    size = error.abs()
+    return _mean_cells((2 * torch.sigmoid(FOCAL_REGRESSION_BETA * size) - 1) * size, valid)
+
+
+def count(error: Tensor, valid: Tensor) -> Tensor:
+    """Absolute error of the frame's sum over cells, divided by the cells; → (B, T)."""
+    return (error * valid).sum(dim=(-2, -1)).abs() / valid.sum(dim=(-2, -1)).clamp(min=1)
+
+
+def _mean_cells(values: Tensor, valid: Tensor) -> Tensor:
+    return (values * valid).sum(dim=(-2, -1)) / valid.sum(dim=(-2, -1)).clamp(min=1)
+
+
+DENSITY_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": mse,
+    "l1": l1,
+    "focal": focal,
+    "count": count,
+}
+
+# An error of one person per person-sized spot is worth about 1 in each loss: a spot's density is
+# tens of times the mean, which squared would drown the other losses.
+SHARES = {"mse": 0.02, "l1": 0.5, "focal": 0.5, "count": 1.0}
+
+
+def density_loss(
+    predicted: Tensor, target: Tensor, valid: Tensor, settings: LossSettings, scale: MapScale
+) -> Tensor:
+    """Loss between density maps (B, T, h, w) in people per cell; a scalar.
+
+    Normalised, both maps are multiplied by labelrate and divided by labelrate × expected mass per
+    cell, and every frame of the clip weighs the same: learning rate and labelrate are independent.
+    Raw, the map in label units enters as it is and cells are added up, as in 2019.
+    """
+    expect(predicted, "B T h w", "density")
+    difference = settings.labelrate * predicted - settings.labelrate * target
+    if settings.raw_loss:
+        cells = predicted.shape[-2] * predicted.shape[-1]
+        sums = [DENSITY_LOSSES[name](difference, valid) * cells for name in settings.loss]
+        return torch.stack(sums).sum(dim=0).mean()
+    error = difference / (settings.labelrate * scale.people_per_cell)
+    means = [SHARES[name] * DENSITY_LOSSES[name](error, valid) for name in settings.loss]
+    return torch.stack(means).sum(dim=0).mean()
+
+
+def centre_loss(logits: Tensor, heatmap: Tensor, valid: Tensor) -> Tensor:
+    """Penalty-reduced focal loss of CornerNet (arXiv:1808.01244, eq. 1) over (B, T, h, w).
+
+    Divided by the number of centres; a batch without people is divided by 1.
+    """
+    positive = (heatmap >= 1.0).float() * valid
+    negative = (1.0 - heatmap).pow(FOCAL_BETA) * (1.0 - (heatmap >= 1.0).float()) * valid
+    log_p, log_q = F.logsigmoid(logits), F.logsigmoid(-logits)
+    p = torch.sigmoid(logits)
+    gain = (1 - p).pow(FOCAL_ALPHA) * log_p * positive
+    penalty = p.pow(FOCAL_ALPHA) * log_q * negative
+    return -(gain.sum() + penalty.sum()) / positive.sum().clamp(min=1.0)
+
+
+def box_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """GIoU (arXiv:1902.09630) plus L1 relative to the box's size, at weighted cells.
+
+    Args:
+        predicted: distances to left, top, right, bottom in pixels (B, T, 4, h, w), > 0.
+        target: the same for the true box; its edges may lie on either side of the cell.
+        weight: (B, T, h, w).
+    """
+    chosen = weight > 0
+    if not bool(chosen.any()):
+        return predicted.sum() * 0.0
+    pred = predicted.permute(0, 1, 3, 4, 2)[chosen]
+    true = target.permute(0, 1, 3, 4, 2)[chosen]
+    share = weight[chosen]
+    giou = _giou(pred, true)
+    size = (true[:, :2] + true[:, 2:]).clamp(min=1.0).repeat(1, 2)
+    relative = ((pred - true).abs() / size).sum(dim=1)
+    return ((1 - giou + L1_SHARE * relative) * share).sum() / share.sum()
+
+
+def _giou(pred: Tensor, true: Tensor) -> Tensor:
+    """Generalised IoU of boxes given as distances from a shared point, (N, 4) each."""
+    shared_size = (torch.minimum(pred, true)[:, :2] + torch.minimum(pred, true)[:, 2:]).clamp(min=0)
+    hull_size = torch.maximum(pred, true)[:, :2] + torch.maximum(pred, true)[:, 2:]
+    area_pred = (pred[:, :2] + pred[:, 2:]).prod(dim=1)
+    area_true = (true[:, :2] + true[:, 2:]).prod(dim=1)
+    shared, hull = shared_size.prod(dim=1), hull_size.prod(dim=1).clamp(min=1e-6)
+    union = (area_pred + area_true - shared).clamp(min=1e-6)
+    return shared / union - (hull - union) / hull
+
+
+def motion_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Mean absolute displacement error in input pixels at weighted cells; (B, T, 2, h, w)."""
+    error = (predicted - target).abs().sum(dim=2) * weight
+    return error.sum() / weight.sum().clamp(min=1.0)
+
+
+def total_loss(
+    maps: dict[str, Tensor], targets: Targets, settings: LossSettings, scale: MapScale
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Weighted sum of the losses of the heads that the net has, and each loss by name.
+
+    Args:
+        maps: what the net returned, each (B, T, C, h, w).
+        targets: the truth at the same stride.
+        settings: weights and kinds.
+        scale: units of the density loss.
+    """
+    parts: dict[str, Tensor] = {}
+    weights: dict[str, float] = {}
+    if "density" in maps:
+        density = maps["density"][:, :, 0]
+        parts["density"] = density_loss(density, targets.density, targets.valid, settings, scale)
+        weights["density"] = settings.density_weight if len(maps) > 1 else 1.0
+    if "centre" in maps:
+        parts["centre"] = centre_loss(maps["centre"][:, :, 0], targets.centre, targets.valid)
+        weights["centre"] = settings.centre_weight
+    if "box" in maps:
+        parts["box"] = box_loss(maps["box"], targets.box, targets.box_weight)
+        weights["box"] = settings.box_weight
+    if "motion" in maps:
+        parts["motion"] = motion_loss(maps["motion"], targets.motion, targets.motion_weight)
+        weights["motion"] = settings.motion_weight
+    total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
+    return total, parts

@@ -1,0 +1,92 @@
+"""What a net is: the settings that travel inside its weights file and rebuild it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+
+from mot.errors import InputError
+
+FUSE_DEPTHS = ("input", "4", "8", "16", "none")
+HEADS = ("density", "centre", "box", "motion")
+DEEPEST_STRIDES = (8, 16, 32)
+OUTPUT_STRIDES = (4, 8)
+
+
+@dataclass(frozen=True)
+class NetSettings:
+    """Shape of a net.
+
+    Raises:
+        InputError: two settings contradict each other, or a value is out of range.
+    """
+
+    net: str = "frame_stack"
+    """Which net: see nets.frame_stack.MENU."""
+    backbone: str = "vgg16"
+    """Trunk of the net: see nets.backbones.MENU."""
+    frames: int = 5
+    """Frames per clip, T: the net sees and predicts this many at once."""
+    fuse: str = "input"
+    """Where the T frames meet: at the input (3T channels), at stride 4, 8 or 16, or never."""
+    mixer: bool = False
+    """Mix the T frames' deepest features along time (1-D depthwise convolution); for fuse none."""
+    width: float = 1.0
+    """Multiplier on the trunk's channels; image weights need 1."""
+    norm: str = "batch"
+    """Normalisation in the trunk: batch, group or none (none = convolutions with biases)."""
+    deepest: int = 16
+    """Stride of the trunk's deepest feature map: 8, 16 or 32."""
+    stride: int = 4
+    """Input pixels per output cell: 4 or 8."""
+    neck_channels: int = 64
+    """Channels of the top-down path that the heads read."""
+    heads: tuple[str, ...] = ("density", "centre", "box")
+    """Output maps: density alone is the net of 2019; centre and box give detections."""
+    activation: str = "softplus"
+    """Keeps the density at or above 0: softplus, or relu, which can die, as in 2019."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heads", tuple(self.heads))
+        object.__setattr__(self, "fuse", str(self.fuse))
+        self._require("frames", self.frames >= 1, "at least 1")
+        self._require("fuse", self.fuse in FUSE_DEPTHS, f"one of {', '.join(FUSE_DEPTHS)}")
+        self._require("width", 0 < self.width <= 4, "a factor in (0, 4]")
+        self._require("norm", self.norm in ("batch", "group", "none"), "batch, group or none")
+        self._require("deepest", self.deepest in DEEPEST_STRIDES, "8, 16 or 32")
+        self._require("stride", self.stride in OUTPUT_STRIDES, "4 or 8")
+        self._require("neck_channels", self.neck_channels >= 8, "at least 8")
+        known = bool(self.heads) and set(self.heads) <= set(HEADS)
+        self._require("heads", known, f"a selection of {', '.join(HEADS)}")
+        self._require(
+            "heads", ("box" in self.heads) <= ("centre" in self.heads), "box together with centre"
+        )
+        self._require("activation", self.activation in ("softplus", "relu"), "softplus or relu")
+        deep_enough = self.fuse in ("input", "none") or int(self.fuse) <= self.deepest
+        self._require("fuse", deep_enough, f"a stride up to --deepest {self.deepest}")
+        self._require("mixer", not self.mixer or self.fuse == "none", "--fuse none beside --mixer")
+
+    def _require(self, field: str, holds: bool, expected: str) -> None:
+        if not holds:
+            flag = f"--{field.replace('_', '-')}"
+            raise InputError(flag, expected, getattr(self, field), "change this setting")
+
+    def to_json(self) -> str:
+        """Write the settings as one line of JSON, for a weights file's metadata."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, where: object = "net settings") -> NetSettings:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: not JSON, or fields that this version does not know.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(where, "net settings as JSON", error, "train the net again") from error
+        known = {field.name for field in fields(cls)}
+        if not isinstance(values, dict) or not set(values) <= known:
+            raise InputError(where, f"settings among {sorted(known)}", text, "update Footfall")
+        return cls(**values)
