@@ -27,7 +27,7 @@ class DenseLinker(Linker):
     def _associate(
         self,
         xywh: npt.NDArray[np.float64],
-        score: npt.NDArray[np.float64],
+        score: npt.NDArray[np.float32],
         steady: npt.NDArray[np.bool_],
     ) -> npt.NDArray[np.intp]:
         s, tracks = self.settings, self._tracks

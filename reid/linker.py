@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from mot.boxes import Boxes
+from mot.boxes import Boxes, Column
 from mot.errors import InputError
 from reid.assign import SOLVERS
 from reid.cost import Pairs, overlapping_pairs
@@ -132,7 +132,8 @@ class Linker:
         _check(detections)
         order = _canonical_order(detections, self.settings.low_score)
         xywh = centred(detections.ltwh[order])
-        score = detections.score[order].astype(np.float64)
+        # Still float32: a score of 0.7 must reach a limit of 0.7.
+        score = detections.score[order]
 
         kept = frame - self._tracks.seen <= self._max_gap + 1
         if not kept.all():
@@ -179,7 +180,7 @@ class Linker:
             )
         return (frame - 1 if before is None else before), frame
 
-    def _associate(self, xywh: Array, score: Array, steady: Mask) -> Index:
+    def _associate(self, xywh: Array, score: Column, steady: Mask) -> Index:
         """Return each track's detection, -1 = none.
 
         Args:

@@ -107,6 +107,12 @@ def test_a_detection_between_high_and_birth_score_continues_but_does_not_start()
     assert len(linked(person(ALL, 50.0, score=scores))) == 30
 
 
+@pytest.mark.parametrize("score", [0.1, 0.3, 0.6, 0.7, 0.9])
+def test_a_score_at_the_limit_reaches_it(score):
+    limits = {"low_score": score, "high_score": score, "birth_score": score}
+    assert len(linked(person(ALL, 50.0, score=score), **limits)) == 30
+
+
 def test_a_flash_gets_no_id_and_leaves_no_gap_in_the_ids():
     flash = person([5], 300.0)
     late = person(range(10, 31), 600.0)
