@@ -175,14 +175,10 @@ def _plan_walk(
     column = rng.uniform(left, right)
     meets = bool(lanes) and rng.random() < settings.crossings
     if meets:
-        # Somebody's lane, against him, from a place ahead of him if there is one in view.
         partner = lanes.pop(int(rng.integers(len(lanes))))
-        distance = float(np.clip(partner.start[1] + rng.normal(0, 0.3), camera.near, camera.far))
+        distance, side, ahead = _against(settings, camera, rng, partner)
         size = camera.focal_px / distance
-        side = np.copysign(1.0, partner.direction[0])
         direction = np.array([-side * np.cos(0.3 * angle), np.sin(0.3 * angle)])
-        ahead = camera.middle_px + partner.start[0] * size
-        ahead += side * rng.uniform(0.08, 0.5) * settings.width
         column = ahead if left < ahead < right else column
     pace = settings.speed * max(0.3, rng.normal(1, settings.speed_spread))
     if first > 0:
@@ -203,6 +199,16 @@ def _plan_walk(
     if not meets:
         lanes.append(plan)
     return plan
+
+
+def _against(
+    settings: SceneSettings, camera: Camera, rng: np.random.Generator, partner: _Plan
+) -> tuple[float, float, float]:
+    """Draw a place in somebody's lane and ahead of him: distance, side he walks to, column."""
+    distance = float(np.clip(partner.start[1] + rng.normal(0, 0.3), camera.near, camera.far))
+    side = float(np.copysign(1.0, partner.direction[0]))
+    column = camera.middle_px + partner.start[0] * camera.focal_px / distance
+    return distance, side, column + side * rng.uniform(0.08, 0.5) * settings.width
 
 
 def _sample(
