@@ -61,7 +61,7 @@ def stream_frames(
         raise InputError("size_hw", "height and width from 1 on", size_hw, "correct the size")
     wanted = range(first, last + 1, step)
     shape = Shape((sequence.height, sequence.width), size_hw)
-    decode = _decode_images if sequence.images else _decode_video_file
+    decode = _decode_video_file if sequence.frames_at.is_file() else _decode_images
     return _ahead(lambda: decode(sequence, wanted, shape), ahead)
 
 
@@ -93,9 +93,10 @@ def _require_images(sequence: Sequence, wanted: range) -> None:
         present = {entry.name for entry in entries}
     for number in wanted:
         if number > len(sequence.images) or sequence.images[number - 1] not in present:
-            name = sequence.images[number - 1] if number <= len(sequence.images) else ""
+            known = number <= len(sequence.images)
+            place = folder / sequence.images[number - 1] if known else folder
             raise InputError(
-                f"{folder / name}, frame {number}",
+                f"{place}, frame {number}",
                 f"an image for each of {sequence.length} frames",
                 "no such file",
                 "unpack the sequence again, or correct seqLength in seqinfo.ini",

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mot.annotations import read_detections, read_truth
+from mot.annotations import EXACT_INTEGERS, read_detections, read_truth
 from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.images import IMAGE_SUFFIXES, image_size
@@ -26,6 +26,8 @@ SEQINFO = "seqinfo.ini"
 IMAGE_FOLDER = "img1"
 DEEPEST = 8  # folders between a data root and a sequence
 NAMES_SHOWN = 6
+
+_DIGITS = re.compile(r"[0-9]{1,9}\.\w+")  # so many digits that the tuple of names stays small
 
 HOW_TO_GET_DATA = (
     "name a folder that holds it with --data or $FOOTFALL_DATA, get MOT17 from "
@@ -45,7 +47,8 @@ class Sequence:
         width, height: pixels.
         fps: frames per second, None = unknown.
         frames_at: folder of images or video file; it may be missing where only text is needed.
-        images: file names of frame 1, 2, … in `frames_at`; empty for a video.
+        images: file names of frame 1, 2, … in `frames_at`, up to the last one that is there; empty
+            for a video.
     """
 
     name: str
@@ -156,7 +159,7 @@ def open_sequence(folder: str | os.PathLike[str], *, fps: float | None = None) -
 
 
 def open_video(path: str | os.PathLike[str], *, fps: float | None = None) -> Sequence:
-    """Open a bare video file, a folder of images, or a sequence folder.
+    """Open a bare video file, a folder of images, one image, or a sequence folder.
 
     Args:
         path: file or folder.
@@ -173,6 +176,9 @@ def open_video(path: str | os.PathLike[str], *, fps: float | None = None) -> Seq
         return _from_images(path.resolve().name, path, path, fps)
     if not path.exists():
         raise InputError(path, "a video or a folder of images", "no such file", "check the path")
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        width, height = image_size(path)
+        return Sequence(path.stem, path.parent, 1, width, height, fps, path.parent, (path.name,))
     probe = probe_video(path)
     return Sequence(
         name=path.stem,
@@ -287,16 +293,15 @@ def _locate_frames(
     videos = sorted(p for p in folder.glob("video.*") if p.suffix.lower() in VIDEO_SUFFIXES)
     if not present and videos:
         return videos[0], ()
-    standard = tuple(f"{number:06d}{suffix}" for number in range(1, length + 1))
-    if not present or not set(present).isdisjoint(standard):
-        return images_at, standard
-    numbered = {int(Path(name).stem): name for name in present if Path(name).stem.isdecimal()}
+    present.sort(key=lambda name: name.endswith(suffix))  # of 1.png and 1.jpg, imExt's wins
+    numbered = {int(Path(name).stem): name for name in present if _DIGITS.fullmatch(name)}
     if not numbered:
         return images_at, tuple(present[:length])
     # Other data sets write 5 or 8 digits, or count from 0; a number that is missing stays named.
     first = 0 if 0 in numbered else 1
-    wanted = range(first, first + length)
-    return images_at, tuple(numbered.get(n, standard[n - first]) for n in wanted)
+    last = min(first + length - 1, max(numbered))
+    wanted = range(first, last + 1)
+    return images_at, tuple(numbered.get(n, f"{n:06d}{suffix}") for n in wanted)
 
 
 def _list_images(folder: Path) -> list[str]:
@@ -346,9 +351,10 @@ class _SeqInfo:
             value = float(text) if text else float("nan")
         except ValueError:
             value = float("nan")
-        if not 0 < value < 1e9 or (whole and value != int(value)):
+        if not 0 < value < EXACT_INTEGERS or (whole and value != int(value)):
             got = f"'{text}'" if text else "no such key"
-            raise InputError(self.path, f"{kind} above 0 as {key}", got, f"add or correct {key}=")
+            expected = f"{kind} above 0 and below {EXACT_INTEGERS} as {key}"
+            raise InputError(self.path, expected, got, f"add or correct {key}=")
         return value
 
     def suffix(self, key: str, default: str) -> str:

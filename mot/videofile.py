@@ -24,6 +24,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 # Nearer starts are reached by decoding from the beginning: cheaper than an index of the packets.
 SEEK_FROM_FRAME = 50
+TEXT_FORMAT = "tty"  # FFmpeg renders *.txt as a film of a terminal
 
 
 @dataclass(frozen=True)
@@ -200,12 +201,16 @@ def _index_packets(path: Path) -> _Index:
 def _open(path: Path) -> Any:
     """Open a container that has a video stream."""
     try:
-        container = av.open(str(path))
+        # Playlists could name files elsewhere; only files on this machine are opened.
+        container = av.open(str(path), options={"protocol_whitelist": "file"})
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
         raise InputError(path, "a video", reason, "check the path, or re-encode it") from error
     if not container.streams.video:
         container.close()
         raise InputError(path, "a video", "a file without a video stream", "check the path")
+    if container.format.name == TEXT_FORMAT:
+        container.close()
+        raise InputError(path, "a video", "text", "check the path")
     container.streams.video[0].thread_type = "AUTO"
     return container

@@ -153,6 +153,17 @@ def test_missing_image_is_named_before_any_work(scene):
     assert len(list(stream_frames(sequence, last=6))) == 6
 
 
+def test_fewer_images_than_seqinfo_says_are_named(make_scene):
+    with pytest.raises(InputError, match="img1, frame 13: expected an image for each of 14"):
+        next(stream_frames(open_sequence(make_scene(seqLength=14))))
+
+
+@pytest.mark.parametrize("folder", [".", "gt", "gt/gt.txt", "nowhere"])
+def test_image_folder_that_is_none(make_scene, folder):
+    with pytest.raises(InputError, match="scene"):
+        next(stream_frames(open_sequence(make_scene(imDir=folder))))
+
+
 @pytest.mark.parametrize("keep", [0, 2, 300, -2])
 def test_truncated_image_is_named(scene, keep):
     path = scene / "img1" / "000003.jpg"

@@ -59,6 +59,15 @@ def test_images_counted_from_0(scene):
     assert (images[0], images[-1]) == ("00000.jpg", "00011.jpg")
 
 
+def test_a_length_beyond_reason_costs_no_memory(make_scene):
+    assert len(open_sequence(make_scene(seqLength=2**24 - 1)).images) == 12
+
+
+def test_of_two_images_of_a_number_the_named_suffix_wins(scene):
+    (scene / "img1" / "000002.png").touch()
+    assert open_sequence(scene).images[:3] == ("000001.jpg", "000002.jpg", "000003.jpg")
+
+
 def test_truth_beyond_the_sequence_is_an_error(make_scene):
     sequence = open_sequence(make_scene(seqLength=10))
     with pytest.raises(InputError, match="within the sequence's 10") as caught:
@@ -72,12 +81,13 @@ def test_truth_beyond_the_sequence_is_an_error(make_scene):
         ({"seqLength": None}, "seqLength"),
         ({"imWidth": None}, "imWidth"),
         ({"imHeight": ""}, "imHeight"),
-        ({"seqLength": "twelve"}, "whole number above 0 as seqLength"),
-        ({"seqLength": 0}, "above 0 as seqLength"),
-        ({"seqLength": -3}, "above 0 as seqLength"),
+        ({"seqLength": "twelve"}, "a whole number above 0 and below"),
+        ({"seqLength": 0}, "above 0"),
+        ({"seqLength": -3}, "above 0"),
         ({"seqLength": 11.5}, "whole number"),
         ({"seqLength": "nan"}, "seqLength"),
         ({"seqLength": "1e99"}, "seqLength"),
+        ({"seqLength": 2**24}, "seqLength"),
         ({"imWidth": "64px"}, "imWidth"),
         ({"frameRate": "fast"}, "frameRate"),
         ({"frameRate": 0}, "frameRate"),
@@ -168,6 +178,12 @@ def test_open_video_takes_a_sequence_folder_too(scene):
     assert open_video(scene) == open_sequence(scene)
 
 
+def test_one_image_is_one_frame_without_a_rate(scene):
+    sequence = open_video(scene / "img1" / "000004.jpg")
+    assert (sequence.name, sequence.length, sequence.fps) == ("000004", 1, None)
+    assert sequence.images == ("000004.jpg",) and sequence.frames_at == scene / "img1"
+
+
 @pytest.mark.parametrize("make", ["empty folder", "no file", "no video", "empty file", "text"])
 def test_sources_that_are_none(tmp_path, make):
     path = tmp_path / "source.mp4"
@@ -177,6 +193,11 @@ def test_sources_that_are_none(tmp_path, make):
         path.write_bytes({"no video": b"\x00" * 999, "empty file": b"", "text": b"hello"}[make])
     with pytest.raises(InputError, match=r"source\.mp4"):
         open_video(path)
+
+
+def test_text_is_no_video_though_ffmpeg_would_paint_it(scene):
+    with pytest.raises(InputError, match=r"gt\.txt: expected a video, got text"):
+        open_video(scene / "gt" / "gt.txt")
 
 
 def test_sequence_folders_that_are_none(tmp_path):
