@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from reid.cost import Pairs, overlapping_pairs
 from reid.motion import POSITION, centred, cornered
 from reid.settings import MENU, MOTIONS, LinkerSettings
 
-__all__ = ["MENU", "Linker", "LinkerSettings", "link", "unit_scores"]
+__all__ = ["MENU", "Linker", "LinkerSettings", "check_detections"]
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
@@ -101,6 +101,11 @@ class Linker:
         self._births = 0
         self._ids = 0
 
+    @property
+    def confirm_frames(self) -> int:
+        """Frames from a track's first box to its confirmation."""
+        return self._confirm
+
     def update(self, detections: Boxes) -> Boxes:
         """Link the detections of the next frame.
 
@@ -129,7 +134,7 @@ class Linker:
         """
         first = self._frame is None
         before, frame = self._frame_of(detections)
-        _check(detections)
+        check_detections(detections)
         order = _canonical_order(detections, self.settings.low_score)
         xywh = centred(detections.ltwh[order])
         # Still float32: a score of 0.7 must reach a limit of 0.7.
@@ -277,7 +282,7 @@ def _canonical_order(detections: Boxes, low_score: float) -> Index:
     return rows[np.lexsort([key[rows] for key in keys])]
 
 
-def _check(detections: Boxes) -> None:
+def check_detections(detections: Boxes) -> None:
     """Refuse boxes and scores that cannot be linked."""
     finite = np.isfinite(detections.ltwh).all(axis=1) & np.isfinite(detections.score)
     bad = ~finite | (detections.w <= 0) | (detections.h <= 0)
@@ -298,80 +303,3 @@ def _check(detections: Boxes) -> None:
             f"{detections.score[outside][0]:g} ({int(outside.sum())} such rows)",
             "map the whole sequence's scores with unit_scores first",
         )
-
-
-def unit_scores(detections: Boxes) -> tuple[Boxes, int]:
-    """Bring the scores of a whole sequence into 0..1 when any lies outside; count the changed rows.
-
-    Detectors without a probability (MOT15's, DPM) score in units of their own. The lowest score
-    becomes 0, the median and above become 1, linear between: the surer half counts as sure, and no
-    outlier at the top pushes the rest down. Where the lowest is the median, all become 1.
-
-    Returns:
-        The detections and the number of rows whose score was mapped (0 = all were in 0..1).
-    """
-    score = detections.score.astype(np.float64)
-    if not len(score) or (score.min() >= 0 and score.max() <= 1):
-        return detections, 0
-    low, middle = score.min(), np.median(score)
-    mapped = np.minimum((score - low) / (middle - low), 1) if middle > low else np.ones_like(score)
-    return detections.with_columns(score=mapped), len(score)
-
-
-def link(
-    detections: Boxes,
-    *,
-    length: int,
-    fps: float,
-    linker: str = "byte",
-    settings: LinkerSettings | None = None,
-) -> Boxes:
-    """Link the detections of a whole sequence.
-
-    Scores outside 0..1 are mapped by `unit_scores`, with one line in the log.
-
-    Args:
-        detections: rows of frames 1..length in any order; ids are ignored.
-        length: number of frames.
-        fps: frames per second.
-        linker: a key of `MENU`.
-        settings: used instead of the menu's.
-
-    Returns:
-        Boxes of the confirmed tracks ordered by frame, then id.
-
-    Raises:
-        InputError: an unknown linker, frames outside 1..length, and as `Linker.update`.
-    """
-    if settings is None:
-        if linker not in MENU:
-            raise InputError("linker", f"one of {', '.join(MENU)}", linker, "choose one")
-        settings = MENU[linker]
-    frame = detections.frame
-    strange = ~((frame >= 1) & (frame <= length) & (frame == np.floor(frame)))
-    if strange.any():
-        raise InputError(
-            "detections",
-            f"whole frame numbers in 1..{length}",
-            f"{frame[strange][0]:g} ({int(strange.sum())} such rows)",
-            "check the sequence's length and its detections",
-        )
-    _check(detections.with_columns(score=np.where(np.isfinite(detections.score), 0.5, np.nan)))
-    detections, mapped = unit_scores(detections)
-    if mapped:
-        _log.warning("scores outside 0..1: all %d mapped, lowest to 0, median to 1", mapped)
-    machine = Linker(settings, fps)
-    steps = [machine.advance(boxes) for _, boxes in detections.by_frame(length)]
-    return _collect(steps, backfill=settings.backfill)
-
-
-def _collect(steps: list[tuple[Boxes, Index]], *, backfill: bool) -> Boxes:
-    """Join the rows of all frames; give earlier rows of a confirmed track its id, drop the rest."""
-    boxes = Boxes.concatenate([rows for rows, _ in steps])
-    if backfill and len(boxes):
-        serial = np.concatenate([serials for _, serials in steps])
-        id_of = np.zeros(int(serial.max()) + 1)
-        named = boxes.id > 0
-        id_of[serial[named]] = boxes.id[named]
-        boxes = replace(boxes, id=id_of[serial].astype(np.float32))
-    return boxes[boxes.id > 0].sorted_by_frame()

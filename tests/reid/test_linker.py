@@ -11,7 +11,8 @@ from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.scoring import score_sequence
 from mot.sequence import data_root, find_sequence
-from reid.linker import MENU, Linker, LinkerSettings, link, unit_scores
+from reid.linker import MENU, Linker, LinkerSettings
+from reid.linking import link, unit_scores
 
 FPS = 10.0
 BYTE = MENU["byte"]

@@ -1,0 +1,136 @@
+"""Linking of whole videos: detections of every frame in, tracks out, as a stream or as a table.
+
+A track gets its id only when it is confirmed. Both functions hold a frame back until every track
+that it shows has been confirmed or has died, so that tracks are reported from their first box on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from mot.boxes import Boxes
+from mot.errors import InputError
+from reid.linker import MENU, Linker, LinkerSettings, check_detections
+
+Held = tuple[int, Boxes, npt.NDArray[np.intp]]
+
+_log = logging.getLogger(__name__)
+
+
+def link_stream(
+    frames: Iterable[tuple[int, Boxes]], *, fps: float, settings: LinkerSettings
+) -> Iterator[tuple[int, Boxes]]:
+    """Link frames as they come; each is given out once its tracks are settled.
+
+    Args:
+        frames: (1-based number, detections of that frame) in ascending order, scores in 0..1.
+        fps: frames per second.
+        settings: of the linker; without backfill no frame is held back.
+
+    Yields:
+        (number, boxes of the confirmed tracks ordered by id) for every frame, confirm_s later.
+
+    Raises:
+        InputError: as `Linker.update`.
+    """
+    machine = Linker(settings, fps)
+    delay = machine.confirm_frames if settings.backfill else 0
+    held: deque[Held] = deque()
+    for number, detections in frames:
+        held.append((number, *machine.advance(detections)))
+        while held and held[0][0] + delay <= number:
+            yield held[0][0], _settled(held)
+            held.popleft()
+    while held:
+        yield held[0][0], _settled(held)
+        held.popleft()
+
+
+def _settled(held: deque[Held]) -> Boxes:
+    """Rows of the oldest held frame, with the ids that their tracks have got since."""
+    _, boxes, serial = held[0]
+    later = np.concatenate([serials for _, _, serials in held])
+    names = np.concatenate([rows.id for _, rows, _ in held])
+    later, names = later[names > 0], names[names > 0]
+    order = np.argsort(later, kind="stable")
+    later, names = later[order], names[order]
+    place = np.searchsorted(later, serial)
+    known = place < len(later)
+    known[known] = later[place[known]] == serial[known]
+    boxes = boxes[known].with_columns(id=names[place[known]])
+    return boxes[np.argsort(boxes.id, kind="stable")]
+
+
+def linker_settings(name: str) -> LinkerSettings:
+    """Look a linker up on the menu; raises InputError where it is not there."""
+    if name not in MENU:
+        raise InputError("--linker", f"one of {', '.join(MENU)}", name, "choose one of them")
+    return MENU[name]
+
+
+def unit_scores(detections: Boxes) -> tuple[Boxes, int]:
+    """Bring the scores of a whole sequence into 0..1 when any lies outside; count the changed rows.
+
+    Detectors without a probability (MOT15's, DPM) score in units of their own. The lowest score
+    becomes 0, the median and above become 1, linear between: the surer half counts as sure, and no
+    outlier at the top pushes the rest down. Where the lowest is the median, all become 1.
+
+    Returns:
+        The detections and the number of rows whose score was mapped (0 = all were in 0..1).
+    """
+    score = detections.score.astype(np.float64)
+    if not len(score) or (score.min() >= 0 and score.max() <= 1):
+        return detections, 0
+    low, middle = score.min(), np.median(score)
+    mapped = np.minimum((score - low) / (middle - low), 1) if middle > low else np.ones_like(score)
+    return detections.with_columns(score=mapped), len(score)
+
+
+def link(
+    detections: Boxes,
+    *,
+    length: int,
+    fps: float,
+    linker: str = "byte",
+    settings: LinkerSettings | None = None,
+) -> Boxes:
+    """Link the detections of a whole sequence.
+
+    Scores outside 0..1 are mapped by `unit_scores`, with one line in the log.
+
+    Args:
+        detections: rows of frames 1..length in any order; ids are ignored.
+        length: number of frames.
+        fps: frames per second.
+        linker: a key of `MENU`.
+        settings: used instead of the menu's.
+
+    Returns:
+        Boxes of the confirmed tracks ordered by frame, then id.
+
+    Raises:
+        InputError: an unknown linker, frames outside 1..length, and as `Linker.update`.
+    """
+    settings = settings or linker_settings(linker)
+    frame = detections.frame
+    strange = ~((frame >= 1) & (frame <= length) & (frame == np.floor(frame)))
+    if strange.any():
+        raise InputError(
+            "detections",
+            f"whole frame numbers in 1..{length}",
+            f"{frame[strange][0]:g} ({int(strange.sum())} such rows)",
+            "check the sequence's length and its detections",
+        )
+    check_detections(
+        detections.with_columns(score=np.where(np.isfinite(detections.score), 0.5, np.nan))
+    )
+    detections, mapped = unit_scores(detections)
+    if mapped:
+        _log.warning("scores outside 0..1: all %d mapped, lowest to 0, median to 1", mapped)
+    frames = detections.by_frame(length)
+    return Boxes.concatenate([rows for _, rows in link_stream(frames, fps=fps, settings=settings)])
