@@ -45,7 +45,11 @@ def density_job(
         unit = 1 / settings.loss.labelrate if raw else scale.people_per_cell
         net.density_head.set_unit(unit)
     frames = settings.net.frames
-    metadata = {"settings": settings.net.to_json(), "labelrate": str(settings.loss.labelrate)}
+    metadata = {
+        "settings": settings.net.to_json(),
+        "labelrate": str(settings.loss.labelrate),
+        "test_px": str(settings.test_px),
+    }
 
     def save(weights: Mapping[str, Tensor]) -> None:
         save_weights(run / "weights.safetensors", dict(weights), metadata)

@@ -5,27 +5,25 @@ Holds T windows at most, so that a video of any length takes the same memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from labelmaps.peaks import find_peaks
 from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.shapes import expect
+from nets.backends import Runner, make_runner
 from nets.frame_stack import FrameStack, build_net
 from nets.settings import NetSettings
-from nets.training import choose_device, use_bf16
 from nets.weights import check_state, load_weights
 
 FloatMap = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
-# A runner maps clips (1, T, 3, H, W) uint8 to the maps' dict, each (1, T, C, h, w) float32.
-Runner = Callable[[npt.NDArray[np.uint8]], dict[str, FloatMap]]
+Fused = tuple[int, Image, dict[str, FloatMap]]
 SIZE_GRID = 32  # input sizes are multiples of this many pixels: every stride divides them
 
 
@@ -33,8 +31,9 @@ SIZE_GRID = 32  # input sizes are multiples of this many pixels: every stride di
 class PredictSettings:
     """How frames go through the net and come back as detections."""
 
-    test_px: int = 960 * 544
-    """Pixels per frame that the net sees: frames are resized to about this area."""
+    test_px: int = 0
+    """Pixels per frame that the net sees: frames are resized to about this area; 0 = the area that
+    the weights were trained for."""
     overlap: int = 0
     """Frames that neighbouring windows share, 0 .. T − 1; more = slower, steadier."""
     min_score: float = 0.1
@@ -42,7 +41,7 @@ class PredictSettings:
     nms_iou: float = 0.6
     """Overlap above which the weaker of two detections gives way."""
     backend: str = "auto"
-    """torch, openvino or auto (openvino on a CPU where it is installed)."""
+    """torch, openvino or auto (openvino on a CPU, else torch)."""
     device: str = "auto"
     """cpu, cuda, mps or auto."""
     amp: str = "auto"
@@ -55,11 +54,13 @@ class FramePrediction:
 
     Attributes:
         frame: 1-based number.
-        density: people per cell (h, w), at the net's stride over the resized frame.
+        image: the frame as the net saw it, RGB (H, W, 3).
+        density: people per cell (h, w), at the net's stride over that image.
         detections: boxes in pixels of the original frame.
     """
 
     frame: int
+    image: Image
     density: FloatMap
     detections: Boxes
 
@@ -69,20 +70,28 @@ class FramePrediction:
         return float(self.density.sum())
 
 
-def load_net(path: Path | str) -> FrameStack:
+@dataclass(frozen=True)
+class TrainedNet:
+    """A net with its weights, in evaluation mode, and the frame area it was trained for."""
+
+    net: FrameStack
+    test_px: int
+
+
+def load_net(path: Path | str) -> TrainedNet:
     """Build the net that a weights file describes and load it.
 
     Raises:
         InputError: missing, truncated or foreign file, or weights of another shape.
     """
     state, metadata = load_weights(Path(path))
-    if "settings" not in metadata:
+    if not {"settings", "test_px"} <= set(metadata):
         got = "a file without net settings"
         raise InputError(path, "weights of a Footfall net", got, "name RUN/weights.safetensors")
     net = build_net(NetSettings.from_json(metadata["settings"], where=path))
     check_state(net, state, where=str(path))
     net.load_state_dict(state)
-    return net.eval()
+    return TrainedNet(net.eval(), int(metadata["test_px"]))
 
 
 def input_size(size_hw: tuple[int, int], test_px: int) -> tuple[int, int]:
@@ -98,20 +107,24 @@ class Predictor:
     """A net ready to run over streams of frames.
 
     Args:
-        net: with weights, in evaluation mode.
+        trained: net with weights.
         settings: window overlap, scores, backend.
         runner: how a window is computed; None = chosen by settings.backend.
     """
 
     def __init__(
-        self, net: FrameStack, settings: PredictSettings, runner: Runner | None = None
+        self, trained: TrainedNet, settings: PredictSettings, runner: Runner | None = None
     ) -> None:
+        net = trained.net
         self.frames, self.stride = net.settings.frames, net.settings.stride
+        self.test_px = settings.test_px or trained.test_px
         if not 0 <= settings.overlap < self.frames:
             expected = f"0 .. {self.frames - 1} (the net's T is {self.frames})"
             raise InputError("--overlap", expected, settings.overlap, "choose a smaller overlap")
         self.settings = settings
-        self.run_window = runner or torch_runner(net, settings)
+        self.run_window = runner or make_runner(
+            net, backend=settings.backend, device=settings.device, amp=settings.amp
+        )
 
     def predict(
         self, frames: Iterable[tuple[int, Image]], size_hw: tuple[int, int]
@@ -119,15 +132,13 @@ class Predictor:
         """Yield a prediction for every frame of a stream, in order.
 
         Args:
-            frames: (1-based number, (h, w, 3) RGB frame already at `input_size`).
+            frames: (1-based number, RGB frame (H, W, 3) at `input_size` of `self.test_px`).
             size_hw: size of the original frames, in whose pixels boxes are returned.
         """
-        for number, seen_hw, maps in self._fused(frames):
-            yield self._detect(number, seen_hw, maps, size_hw)
+        for number, image, maps in self._fused(frames):
+            yield self._detect(number, image, maps, size_hw)
 
-    def _fused(
-        self, frames: Iterable[tuple[int, Image]]
-    ) -> Iterator[tuple[int, tuple[int, int], dict[str, FloatMap]]]:
+    def _fused(self, frames: Iterable[tuple[int, Image]]) -> Iterator[Fused]:
         """Run windows over the stream and average, per frame, all that saw it."""
         window: list[tuple[int, Image]] = []
         sums: dict[int, tuple[dict[str, FloatMap], float]] = {}
@@ -138,13 +149,11 @@ class Predictor:
             if len(window) == self.frames:
                 self._add_window(window, sums)
                 kept = window[len(window) - self.settings.overlap :]
-                done = [number for number, _ in window[: len(window) - len(kept)]]
-                yield from self._finished(done, window[0][1].shape[:2], sums)
+                yield from self._finished(window[: len(window) - len(kept)], sums)
                 window, fresh = kept, 0
         if fresh:
             self._add_window(window, sums)
-        if window:
-            yield from self._finished([n for n, _ in window], window[0][1].shape[:2], sums)
+        yield from self._finished(window, sums)
 
     def _add_window(
         self, window: list[tuple[int, Image]], sums: dict[int, tuple[dict[str, FloatMap], float]]
@@ -163,26 +172,25 @@ class Predictor:
 
     @staticmethod
     def _finished(
-        numbers: list[int],
-        seen_hw: tuple[int, ...],
-        sums: dict[int, tuple[dict[str, FloatMap], float]],
-    ) -> Iterator[tuple[int, tuple[int, int], dict[str, FloatMap]]]:
-        for number in numbers:
+        done: list[tuple[int, Image]], sums: dict[int, tuple[dict[str, FloatMap], float]]
+    ) -> Iterator[Fused]:
+        for number, image in done:
             added, weight = sums.pop(number)
             maps = {name: values / weight for name, values in added.items()}
-            yield number, (seen_hw[0], seen_hw[1]), maps
+            yield number, image, maps
 
     def _detect(
         self,
         number: int,
-        seen_hw: tuple[int, int],
+        image: Image,
         maps: dict[str, FloatMap],
         size_hw: tuple[int, int],
     ) -> FramePrediction:
+        seen_hw = image.shape[:2]
         cells = -(-seen_hw[0] // self.stride), -(-seen_hw[1] // self.stride)
         density = maps["density"][0] if "density" in maps else np.zeros(cells, np.float32)
         if "box" not in maps:
-            return FramePrediction(number, density, Boxes.empty())
+            return FramePrediction(number, image, density, Boxes.empty())
         centre = 1 / (1 + np.exp(-maps["centre"][0]))
         ltwh, score = find_peaks(
             centre,
@@ -192,19 +200,5 @@ class Predictor:
             nms_iou=self.settings.nms_iou,
         )
         back = np.array([size_hw[1] / seen_hw[1], size_hw[0] / seen_hw[0]] * 2, np.float32)
-        return FramePrediction(number, density, Boxes.of(number, ltwh * back, score=score))
-
-
-def torch_runner(net: FrameStack, settings: PredictSettings) -> Runner:
-    """Run windows with torch on the chosen device."""
-    device = choose_device(settings.device)
-    bf16 = use_bf16(settings.amp, device)
-    placed = net.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-
-    def run(clips: npt.NDArray[np.uint8]) -> dict[str, FloatMap]:
-        images = torch.from_numpy(clips).to(device)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            maps = placed(images)
-        return {name: values.float().cpu().numpy() for name, values in maps.items()}
-
-    return run
+        found = Boxes.of(number, ltwh * back, score=score)
+        return FramePrediction(number, image, density, found)

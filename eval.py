@@ -1,0 +1,213 @@
+"""Score a net or public detections on sequences with a truth: follow, write, score, report.
+
+python eval.py --seq MOT17-02 --out runs/mot17-02
+python eval.py --seq synthetic --out runs/synthetic           rendered scenes, nothing to get
+python eval.py --seq MOT17-09 --detections public --out runs/public
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from mot.annotations import ResultWriter, considered, write_results
+from mot.boxes import Boxes
+from mot.command_line import parse_flags
+from mot.errors import InputError, one_line_errors
+from mot.overlay import OverlayWriter
+from mot.report.html import SequenceSeries, write_report
+from mot.report.table import print_scores, write_scores_json
+from mot.scoring import SequenceScores, frame_counts, score_sequence
+from mot.sequence import Sequence, data_root, find_sequence
+from mot.synthetic import ensure_scenes
+from nets.predict import Predictor, PredictSettings, load_net
+from nets.shipped import default_weights
+from reid.linker import LinkerSettings
+from reid.linking import link, linker_settings
+from track import follow
+
+RENDERED = "synthetic"
+DETECTIONS = ("net", "public")
+
+
+@dataclass(frozen=True)
+class EvalFlags:
+    """Follow people through sequences that have a truth, and score the tracks."""
+
+    seq: tuple[str, ...] = ()
+    """Sequences by name (the beginning is enough), or synthetic: rendered scenes kept for tests."""
+    data: str | None = None
+    """Folder that holds sequence folders at some depth; none = $FOOTFALL_DATA, else data/."""
+    out: str = "runs/eval"
+    """Folder of the run: <sequence>.txt, scores.json, report.html."""
+    weights: str | None = None
+    """Weights of a net (.safetensors); none = those that come with Footfall."""
+    detections: str = "net"
+    """net: boxes by the net; public: those in det/det.txt, which need no frames."""
+    linker: str = "byte"
+    """How detections become tracks: see reid.linker.MENU."""
+    scenes: int = 4
+    """Rendered scenes to score for --seq synthetic."""
+    video: bool = False
+    """Write an overlay video per sequence and show it in the report."""
+    predict: PredictSettings = field(default_factory=PredictSettings)
+
+    def __post_init__(self) -> None:
+        if not self.seq:
+            raise InputError("--seq", "at least one sequence", "none", "try --seq synthetic")
+        if self.detections not in DETECTIONS:
+            expected = " or ".join(DETECTIONS)
+            raise InputError("--detections", expected, self.detections, "choose one of them")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Tracks of one sequence; density_count is (length,) people per frame, None without a net."""
+
+    tracks: Boxes
+    density_count: npt.NDArray[np.float64] | None
+
+
+def find_sequences(flags: EvalFlags) -> list[Sequence]:
+    """Open the sequences to score; `synthetic` stands for the rendered test scenes.
+
+    Raises:
+        InputError: unknown or ambiguous name, a name given twice, or a sequence without truth.
+    """
+    root = Path(flags.data) if flags.data else data_root()
+    found: list[Sequence] = []
+    for name in flags.seq:
+        if name == RENDERED:
+            found += ensure_scenes(root, flags.scenes, split="test")
+        else:
+            found.append(find_sequence(name, root))
+    names = [sequence.name for sequence in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError("--seq", "each sequence once", ", ".join(twice), "name it once")
+    for sequence in found:
+        sequence.truth()
+    return found
+
+
+def predictor_for(flags: EvalFlags) -> Predictor:
+    """Load the named net, or the one that ships for these sequences."""
+    rendered = set(flags.seq) == {RENDERED}
+    return Predictor(load_net(flags.weights or default_weights(rendered=rendered)), flags.predict)
+
+
+def run_net(
+    sequence: Sequence, predictor: Predictor, linker: LinkerSettings, out: Path, *, video: bool
+) -> Result:
+    """Follow a sequence with the net, writing results (and the overlay) frame by frame."""
+    tracks: list[Boxes] = []
+    counts: list[float] = []
+    with ExitStack() as stack:
+        rows = stack.enter_context(ResultWriter(out / f"{sequence.name}.txt"))
+        bar = stack.enter_context(
+            tqdm(total=sequence.length, unit="frame", desc=sequence.name, dynamic_ncols=True)
+        )
+        overlay = OverlayWriter(out / f"{sequence.name}.mp4", sequence) if video else None
+        if overlay:
+            stack.callback(overlay.close)
+        for item in follow(sequence, predictor, linker):
+            rows.write(item.tracks)
+            tracks.append(item.tracks)
+            counts.append(item.prediction.count)
+            if overlay:
+                overlay.write(item.prediction.image, item.tracks, item.prediction.density)
+            bar.update()
+    return Result(Boxes.concatenate(tracks), np.array(counts))
+
+
+def link_public(sequence: Sequence, linker: LinkerSettings, out: Path) -> Result:
+    """Link the detections that come with a sequence; its frames are not read."""
+    boxes = link(
+        sequence.detections(),
+        length=sequence.length,
+        fps=sequence.require_fps(),
+        settings=linker,
+    )
+    write_results(out / f"{sequence.name}.txt", boxes)
+    return Result(boxes, None)
+
+
+def evaluate(flags: EvalFlags) -> list[SequenceScores]:
+    """Run and score all sequences, print the table, write scores.json and report.html.
+
+    Raises:
+        InputError: sequences, weights or settings that cannot be used, or a run that is there.
+    """
+    out = Path(flags.out)
+    if (out / "scores.json").exists():
+        raise InputError(out, "a new run folder", "one with scores", "use another --out")
+    linker = linker_settings(flags.linker)
+    sequences = find_sequences(flags)
+    predictor = predictor_for(flags) if flags.detections == "net" else None
+    scores: list[SequenceScores] = []
+    series: dict[str, SequenceSeries] = {}
+    for sequence in sequences:
+        if predictor:
+            result = run_net(sequence, predictor, linker, out, video=flags.video)
+        else:
+            result = link_public(sequence, linker, out)
+        scores.append(score(sequence, result))
+        series[sequence.name] = draw_series(sequence, result, video=flags.video)
+    print_scores(scores)
+    write_scores_json(out / "scores.json", scores, {"config": asdict(flags)})
+    title = f"Footfall: {', '.join(flags.seq)}"
+    write_report(
+        out / "report.html", title=title, scores=scores, series=series, config=config(flags)
+    )
+    return scores
+
+
+def score(sequence: Sequence, result: Result) -> SequenceScores:
+    """Score one sequence by its benchmark's protocol."""
+    return score_sequence(
+        sequence.truth(),
+        result.tracks,
+        length=sequence.length,
+        name=sequence.name,
+        density_count=result.density_count,
+        protocol="mot20" if sequence.name.startswith("MOT20") else "mot17",
+    )
+
+
+def draw_series(sequence: Sequence, result: Result, *, video: bool) -> SequenceSeries:
+    """What the report draws of one sequence."""
+    truth = sequence.truth()
+    return SequenceSeries(
+        length=sequence.length,
+        tracks=result.tracks,
+        truth_count=frame_counts(truth[considered(truth)], sequence.length),
+        density_count=result.density_count,
+        fps=sequence.fps,
+        video=f"{sequence.name}.mp4" if video else None,
+    )
+
+
+def config(flags: EvalFlags) -> dict[str, Any]:
+    """Flags as the report lists them."""
+    values = asdict(flags)
+    return {
+        key: value for key, value in (values | values.pop("predict")).items() if key != "predict"
+    }
+
+
+@one_line_errors
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    flags = parse_flags(EvalFlags, arguments)
+    evaluate(flags)
+    print(f"report: {Path(flags.out) / 'report.html'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""The weights that come with Footfall, and which of them is used when none is named."""
+
+from pathlib import Path
+
+from mot.errors import InputError
+
+WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+REAL = WEIGHTS / "footfall.safetensors"
+SYNTHETIC = WEIGHTS / "synthetic.safetensors"
+
+
+def default_weights(*, rendered: bool) -> Path:
+    """Weights for real video, or for rendered scenes.
+
+    Raises:
+        InputError: they are not where the checkout has them.
+    """
+    path = SYNTHETIC if rendered else REAL
+    if not path.is_file():
+        raise InputError(path, "shipped weights", "no such file", "name others with --weights")
+    return path

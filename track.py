@@ -1,0 +1,125 @@
+"""Follow people through one video: decode → predict → link → write, frame by frame.
+
+    python track.py street.mp4 --out runs/street
+
+The pipeline is `follow`, which eval.py runs as well; nothing of it grows with the video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+from tqdm import tqdm
+
+from mot.annotations import ResultWriter
+from mot.boxes import Boxes
+from mot.command_line import parse_flags
+from mot.errors import InputError, one_line_errors
+from mot.frames import stream_frames
+from mot.overlay import OverlayWriter
+from mot.sequence import Sequence, data_root, find_sequence, open_video
+from nets.predict import FramePrediction, Predictor, PredictSettings, input_size, load_net
+from nets.shipped import default_weights
+from reid.linker import LinkerSettings
+from reid.linking import link_stream, linker_settings
+
+
+@dataclass(frozen=True)
+class TrackFlags:
+    """Count, box and follow the people in one video, folder of images or MOT sequence."""
+
+    source: tyro.conf.Positional[str]
+    """Video file, folder of images, sequence folder, or name of a sequence in the data root."""
+    out: str = "runs/track"
+    """Folder of the run: <source name>.txt (MOT result rows), with --video <source name>.mp4."""
+    weights: str | None = None
+    """Weights of a net (.safetensors); none = those that come with Footfall."""
+    linker: str = "byte"
+    """How detections become tracks: see reid.linker.MENU."""
+    fps: float | None = None
+    """Frames per second of the source, where it does not say."""
+    video: bool = False
+    """Write an overlay video: boxes, identities, trails and density."""
+    predict: PredictSettings = field(default_factory=PredictSettings)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """One frame of a followed video.
+
+    Attributes:
+        prediction: image as the net saw it, density and detections.
+        tracks: boxes of confirmed tracks, in pixels of the original frame.
+    """
+
+    prediction: FramePrediction
+    tracks: Boxes
+
+
+def follow(sequence: Sequence, predictor: Predictor, linker: LinkerSettings) -> Iterator[Followed]:
+    """Yield every frame of a sequence with its people, in order, in bounded memory.
+
+    Raises:
+        InputError: frames that cannot be decoded, or an unknown frame rate.
+    """
+    size_hw = (sequence.height, sequence.width)
+    seen_hw = input_size(size_hw, predictor.test_px)
+    frames = stream_frames(sequence, size_hw=seen_hw)
+    waiting: dict[int, FramePrediction] = {}
+
+    def detections() -> Iterator[tuple[int, Boxes]]:
+        for prediction in predictor.predict(frames, size_hw):
+            waiting[prediction.frame] = prediction
+            yield prediction.frame, prediction.detections
+
+    for frame, tracks in link_stream(detections(), fps=sequence.require_fps(), settings=linker):
+        yield Followed(waiting.pop(frame), tracks)
+
+
+def open_source(source: str, fps: float | None) -> Sequence:
+    """Open a path, or find the sequence of that name in the data root."""
+    if Path(source).exists():
+        return open_video(source, fps=fps)
+    return find_sequence(source, data_root(), fps=fps)
+
+
+def track(flags: TrackFlags) -> Path:
+    """Follow one source and write its result file; returns the file.
+
+    Raises:
+        InputError: source, weights or settings that cannot be used, or a result that is there.
+    """
+    sequence = open_source(flags.source, flags.fps)
+    linker = linker_settings(flags.linker)
+    result = Path(flags.out) / f"{sequence.name}.txt"
+    if result.exists():
+        raise InputError(result, "a new file", "one that is there", "use another --out")
+    trained = load_net(flags.weights or default_weights(rendered=False))
+    predictor = Predictor(trained, flags.predict)
+    bar = tqdm(total=sequence.length, unit="frame", desc=sequence.name, dynamic_ncols=True)
+    overlay = OverlayWriter(result.with_suffix(".mp4"), sequence) if flags.video else None
+    with ResultWriter(result) as rows, bar:
+        try:
+            for item in follow(sequence, predictor, linker):
+                rows.write(item.tracks)
+                if overlay:
+                    overlay.write(item.prediction.image, item.tracks, item.prediction.density)
+                bar.set_postfix(people=len(item.tracks), density=f"{item.prediction.count:.1f}")
+                bar.update()
+        finally:
+            if overlay:
+                overlay.close()
+    return result
+
+
+@one_line_errors
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    print(f"tracks: {track(parse_flags(TrackFlags, arguments))}")
+
+
+if __name__ == "__main__":
+    main()
