@@ -1,27 +1,32 @@
 """Train a net: read the settings, open the data, build net and loss, run the loop.
 
-    python train.py --frames 5 --labelrate 30 --out runs/first          rendered scenes
-    python train.py --config recipes/real.yaml --data DIR --out runs/real
+python train.py --frames 5 --labelrate 30 --out runs/first          rendered scenes
+python train.py --config recipes/real.yaml --data DIR --out runs/real
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
+from mot.atomic import write_text
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
+from nets.checkpoint import CHECKPOINT, read_checkpoint
 from nets.clips import ClipBatches, Source
 from nets.density_job import density_job
 from nets.frame_stack import build_net
-from nets.recipe import TrainSettings, load_recipe, save_recipe
+from nets.ranks import rank
+from nets.recipe import TrainSettings, load_recipe, recipe_text
 from nets.sources import training_sources, validation_sources
 from nets.start import start_from
 from nets.training import train
+
+CONFIG = "config.yaml"
+VALIDATION_BATCHES = 8
 
 
 @dataclass(frozen=True)
@@ -34,16 +39,19 @@ class TrainFlags:
     config: str | None = None
     """Recipe (YAML) to start from; flags beside it win."""
     resume: bool = False
-    """Continue the run in --out from its checkpoint."""
+    """Continue the run in --out from its checkpoint, with the settings in its config.yaml."""
 
 
 def read_flags(arguments: list[str]) -> TrainFlags:
-    """Parse flags over the recipe that --config names, if any."""
+    """Parse flags over the recipe that --config names, or the run's own with --resume, if any."""
     flags = parse_flags(TrainFlags, arguments)
-    if flags.config is None:
+    recipe = flags.config
+    if recipe is None and flags.resume and (Path(flags.out) / CONFIG).is_file():
+        recipe = str(Path(flags.out) / CONFIG)
+    if recipe is None:
         return flags
-    recipe = replace(flags, settings=load_recipe(Path(flags.config)))
-    return parse_flags(TrainFlags, arguments, default=recipe)
+    default = replace(flags, settings=load_recipe(Path(recipe)))
+    return parse_flags(TrainFlags, arguments, default=default)
 
 
 def run_training(settings: TrainSettings, run: Path, *, resume: bool = False) -> None:
@@ -52,24 +60,33 @@ def run_training(settings: TrainSettings, run: Path, *, resume: bool = False) ->
     Raises:
         InputError: settings, data or weights that cannot be used, or a run that is in the way.
     """
-    if (run / "log.csv").exists() and not resume:
+    config = recipe_text(settings)
+    main = rank() == 0
+    if resume:
+        read_checkpoint(run / CHECKPOINT, config)  # refused here, before anything is written
+    elif main and (run / "log.csv").exists():
         raise InputError(run, "a new run folder", "one with a log", "use another --out or --resume")
     torch.manual_seed(settings.schedule.seed)
-    sources, shares = training_sources(settings.data)
-    training = batches(sources, shares, settings, settings.schedule.seed)
-    held_out = validation_sources(settings.data)
-    validation = batches(held_out, [1.0] * len(held_out), settings, 0) if held_out else None
     net = build_net(settings.net)
-    print(start_from(net, settings.weights, inflate=settings.inflate), file=sys.stderr)
+    steps, seed = settings.schedule.max_steps, settings.schedule.seed
+    training = batches(*training_sources(settings.data), settings, seed, steps)
+    held_out = validation_sources(settings.data)
+    shares = [1.0] * len(held_out)
+    validation = batches(held_out, shares, settings, 0, VALIDATION_BATCHES) if held_out else None
     job = density_job(net, training, validation, settings, run)
-    config = save_recipe(settings, run / "config.yaml")
+    if not resume:
+        start = start_from(net, settings.weights, inflate=settings.inflate, clips=training.images)
+        if main:
+            print(start, file=sys.stderr)
+    if main:
+        write_text(run / CONFIG, config)
     train(job, settings.schedule, run, config=config, resume=resume)
 
 
 def batches(
-    sources: list[Source], shares: list[float], settings: TrainSettings, seed: int
+    sources: list[Source], shares: list[float], settings: TrainSettings, seed: int, count: int
 ) -> ClipBatches:
-    """Clips from sources as this process's batches."""
+    """Clips from sources as this process's batches, `count` of them."""
     return ClipBatches(
         sources,
         shares,
@@ -79,8 +96,8 @@ def batches(
         stride=settings.net.stride,
         label=settings.loss.label,
         seed=seed,
-        rank=int(os.environ.get("RANK", "0")),
-        count=settings.schedule.max_steps,
+        rank=rank(),
+        count=count,
     )
 
 

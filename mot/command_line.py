@@ -7,7 +7,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import tyro
 
@@ -38,13 +38,14 @@ def parse_flags(
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(
+            parsed = tyro.cli(
                 kind,
                 args=given,
                 description=description,
                 default=default,
                 config=(tyro.conf.OmitArgPrefixes,),
             )
+            return cast(Settings, parsed)  # never None, whatever tyro's overloads say
     except SystemExit as stop:
         if stop.code != EXIT_BAD_INPUT:
             raise

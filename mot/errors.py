@@ -39,6 +39,17 @@ class InputError(ValueError):
         return " ".join(line.split())
 
 
+def require_setting(settings: object, field: str, holds: bool, expected: str) -> None:
+    """Check one field of a settings dataclass, whose flag on the command line has its name.
+
+    Raises:
+        InputError: `holds` is false (NaN compares false, so state what must hold).
+    """
+    if not holds:
+        flag = f"--{field.replace('_', '-')}"
+        raise InputError(flag, expected, getattr(settings, field), "change this setting")
+
+
 def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
     """Wrap a command's main function so that bad input prints one line on stderr and exits 2.
 

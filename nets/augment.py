@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mot.errors import InputError
+from mot.errors import require_setting
 
 Image = npt.NDArray[np.uint8]
 BoxTable = npt.NDArray[np.float32]
 OUTSIDE_VALUE = 114  # grey beyond the frame's border
+DRIFT_PX = 2.0  # deviation of a photo's drift per frame, in crop pixels
 
 
 @dataclass(frozen=True)
@@ -41,17 +44,31 @@ class AugmentSettings:
     def __post_init__(self) -> None:
         for name in ("crop", "scale", "frame_steps"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        self._require("crop", min(self.crop) >= 32, "at least 32 32")
-        self._require("scale", 0 < self.scale[0] <= self.scale[1], "two rising factors")
-        self._require("frame_steps", min(self.frame_steps, default=0) >= 1, "steps of 1 or more")
+        require = partial(require_setting, self)
+        require("crop", len(self.crop) == 2 and min(self.crop) >= 32, "at least 32 32")
+        require("scale", _rising(self.scale), "two rising factors")
+        require("frame_steps", min(self.frame_steps, default=0) >= 1, "steps of 1 or more")
         if self.person_px is not None:
             object.__setattr__(self, "person_px", tuple(self.person_px))
-            self._require("person_px", 0 < self.person_px[0] <= self.person_px[1], "rising heights")
+            require("person_px", _rising(self.person_px), "two rising heights in pixels")
+        for name in ("background_share", "blur_share"):
+            require(name, 0 <= getattr(self, name) <= 1, "a share in 0..1")
+        require("colour", 0 <= self.colour < 1, "a strength in [0, 1)")
+        require("noise", 0 <= self.noise < 256, "grey levels of 0 or more")
 
-    def _require(self, field: str, holds: bool, expected: str) -> None:
-        if not holds:
-            flag = f"--{field.replace('_', '-')}"
-            raise InputError(flag, expected, getattr(self, field), "change this setting")
+
+def _rising(limits: tuple[float, ...]) -> bool:
+    return len(limits) == 2 and 0 < limits[0] <= limits[1]
+
+
+@dataclass(frozen=True)
+class _AxisCut:
+    """One axis of a cut: source[source] resized to `size` pixels; [shown] of it go to [target]."""
+
+    source: slice
+    size: int
+    shown: slice
+    target: slice
 
 
 @dataclass(frozen=True)
@@ -72,25 +89,32 @@ class Augmentation:
 
     def apply(self, image: Image, frame: int) -> Image:
         """Cut the crop (H, W, 3) out of the clip's frame number `frame`."""
-        height, width = self.crop
-        left, top = self.offset[frame] / self.scale
-        right, bottom = left + width / self.scale, top + height / self.scale
-        x0, y0 = max(0, round(left)), max(0, round(top))
-        x1, y1 = min(image.shape[1], round(right)), min(image.shape[0], round(bottom))
-        canvas = np.full((height, width, 3), OUTSIDE_VALUE, np.uint8)
-        if x1 > x0 and y1 > y0:
-            self._paste(canvas, image[y0:y1, x0:x1], x0, y0, frame)
+        canvas = np.full((*self.crop, 3), OUTSIDE_VALUE, np.uint8)
+        columns = self._axis(self.offset[frame, 0], self.crop[1], image.shape[1])
+        rows = self._axis(self.offset[frame, 1], self.crop[0], image.shape[0])
+        if columns and rows:
+            part = image[rows.source, columns.source]
+            method = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
+            resized = cv2.resize(part, (columns.size, rows.size), None, 0, 0, method)
+            canvas[rows.target, columns.target] = resized[rows.shown, columns.shown]
         return np.ascontiguousarray(canvas[:, ::-1]) if self.flip else canvas
 
-    def _paste(self, canvas: Image, part: Image, x0: int, y0: int, frame: int) -> None:
-        """Resize the visible part of the frame and lay it where it belongs in the crop."""
-        height, width = self.crop
-        u0, v0 = np.round(np.array([x0, y0]) * self.scale - self.offset[frame]).astype(int)
-        u0, v0 = min(max(u0, 0), width - 1), min(max(v0, 0), height - 1)
-        wide = min(max(1, round(part.shape[1] * self.scale)), width - u0)
-        high = min(max(1, round(part.shape[0] * self.scale)), height - v0)
-        method = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
-        canvas[v0 : v0 + high, u0 : u0 + wide] = cv2.resize(part, (wide, high), None, 0, 0, method)
+    def _axis(self, offset: float, crop: int, length: int) -> _AxisCut | None:
+        """Work out one axis of a cut; None where the crop misses the frame.
+
+        Whole pixels are taken, a fraction of one more than fits at each end, so that what is shown
+        is within a pixel of where `boxes` says it is, whatever the scale.
+        """
+        first = max(0, math.floor(offset / self.scale))
+        last = min(length, math.ceil((offset + crop) / self.scale))
+        size = max(1, round((last - first) * self.scale))
+        start = round(first * self.scale - offset)
+        begin, end = max(start, 0), min(start + size, crop)
+        if last <= first or end <= begin:
+            return None
+        return _AxisCut(
+            slice(first, last), size, slice(begin - start, end - start), slice(begin, end)
+        )
 
     def boxes(self, ltwh: BoxTable, frame: int) -> BoxTable:
         """Move boxes (N, 4) from frame pixels to crop pixels."""
@@ -134,7 +158,7 @@ def draw_augmentation(
         # Mostly stay on the frame: grey borders teach little.
         low, high = np.minimum(0, frame - crop), np.maximum(0, frame - crop)
         offset = np.clip(offset, low, high)
-    pace = rng.normal(0, 2.0, size=2) if drift else np.zeros(2)
+    pace = rng.normal(0, DRIFT_PX, size=2) if drift else np.zeros(2)
     offsets = offset + np.arange(frames)[:, None] * pace
     flip = bool(settings.flip and rng.random() < 0.5)
     return Augmentation(scale, offsets, flip, settings.crop)

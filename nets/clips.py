@@ -6,6 +6,7 @@ that it would have seen, whatever the number of loader processes.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,19 +24,22 @@ from mot.annotations import considered, ignore_regions
 from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.stills import Stills, read_still
-from nets.augment import AugmentSettings, Augmentation, draw_augmentation, recolour
+from nets.augment import Augmentation, AugmentSettings, draw_augmentation, recolour
 from nets.losses import MapScale, Targets
 
 Image = npt.NDArray[np.uint8]
 BoxTable = npt.NDArray[np.float32]
 HIDDEN_VISIBILITY = 0.15  # below it nothing of a person is left to see: ignored, neither yes nor no
 SMALLEST_PX = 10.0  # people lower than this in the crop are ignored
-SCALE_SAMPLES = 64  # batches' worth of crops that the map units are measured on
+SCALE_SAMPLES = 64  # clips that the map units are measured on
 
 
 @dataclass(frozen=True)
 class People:
-    """Whom a frame shows: boxes (N, 4) ltwh in its pixels, ids (N,), and ignore regions (M, 4)."""
+    """Whom a frame shows: boxes (N, 4) ltwh in its pixels, ids (N,), and ignore regions (M, 4).
+
+    Ids are negative where nobody knows them.
+    """
 
     ltwh: BoxTable
     ids: npt.NDArray[np.float32]
@@ -43,10 +47,17 @@ class People:
 
 
 class Source(Protocol):
-    """A sequence or a folder of stills, as training sees it."""
+    """A sequence or a folder of stills, as training sees it.
+
+    Attributes:
+        name: for messages.
+        length: number of frames or photos.
+        still: each frame stands alone: a clip repeats one of them, and the crop drifts over it.
+    """
 
     name: str
     length: int
+    still: bool
 
     def clip(self, start: int, count: int, step: int) -> Many[Image]:
         """Frames start, start + step, … as (H, W, 3) images; start is 0-based."""
@@ -58,6 +69,8 @@ class Source(Protocol):
 class SequenceSource:
     """A cached sequence with its truth."""
 
+    still = False
+
     def __init__(self, name: str, block: FrameBlock, truth: Boxes) -> None:
         self.name = name
         self.block = block
@@ -67,7 +80,7 @@ class SequenceSource:
 
     def clip(self, start: int, count: int, step: int) -> Many[Image]:
         """Return views into the cached block; see Source."""
-        return self.block.clip(start, count, step)
+        return list(self.block.clip(start, count, step))
 
     def people(self, index: int) -> People:
         """See Source."""
@@ -77,11 +90,17 @@ class SequenceSource:
 class StillSource:
     """A folder of photos; a clip is one photo repeated (the crop may drift over it)."""
 
+    still = True
+
     def __init__(self, stills: Stills) -> None:
         self.name = stills.name
         self.stills = stills
         self.length = len(stills.paths)
-        self._people = [_people_of(rows) for _, rows in stills.boxes.by_frame(self.length)]
+        self._people = [
+            # Photos name nobody; within a clip of one photo, a person is known by its row.
+            _people_of(rows.with_columns(id=np.arange(len(rows))))
+            for _, rows in stills.boxes.by_frame(self.length)
+        ]
 
     def clip(self, start: int, count: int, step: int) -> Many[Image]:
         """See Source."""
@@ -112,24 +131,31 @@ def sample_clip(
     source: Source, frames: int, settings: AugmentSettings, rng: np.random.Generator
 ) -> Clip:
     """Draw a clip of `frames` frames from a source with one augmentation for all of them."""
-    still = isinstance(source, StillSource)
-    step = 1 if still else _frame_step(source.length, frames, settings.frame_steps, rng)
+    still = source.still
+    step = 1 if still else _frame_step(source, frames, settings.frame_steps, rng)
     last_start = source.length - (1 if still else (frames - 1) * step + 1)
     start = int(rng.integers(0, last_start + 1))
     images = source.clip(start, frames, step)
     indices = [start if still else start + k * step for k in range(frames)]
     people = [source.people(index) for index in indices]
-    draw = draw_augmentation(images[0].shape[:2], people[0].ltwh, frames, settings, rng, drift=still)
+    draw = draw_augmentation(
+        images[0].shape[:2], people[0].ltwh, frames, settings, rng, drift=still
+    )
     cut = np.stack([draw.apply(image, k) for k, image in enumerate(images)])
     moved = tuple(_moved(p, draw, k, settings.crop) for k, p in enumerate(people))
     return Clip(recolour(cut, settings, rng), moved)
 
 
-def _frame_step(length: int, frames: int, steps: Many[int], rng: np.random.Generator) -> int:
-    possible = [step for step in steps if (frames - 1) * step < length]
+def _frame_step(source: Source, frames: int, steps: Many[int], rng: np.random.Generator) -> int:
+    """Draw a distance between frames among those that fit into the source."""
+    possible = [step for step in steps if (frames - 1) * step < source.length]
     if not possible:
-        got = f"{length} frames"
-        raise InputError("--frames", f"clips of {frames} frames", got, "lower --frames")
+        raise InputError(
+            f"sequence {source.name}",
+            f"at least {(frames - 1) * min(steps) + 1} frames",
+            source.length,
+            "lower --frames or --frame-steps, or leave it out",
+        )
     return int(rng.choice(possible))
 
 
@@ -180,7 +206,8 @@ def _displacements(
     known = np.zeros(len(here.ids) + 1, np.float32)
     if other is here:
         return shift, known
-    _, mine, theirs = np.intersect1d(here.ids, other.ids, return_indices=True)
+    both, mine, theirs = np.intersect1d(here.ids, other.ids, return_indices=True)
+    mine, theirs = mine[both >= 0], theirs[both >= 0]
     centre_here = here.ltwh[mine, :2] + here.ltwh[mine, 2:] / 2
     centre_there = other.ltwh[theirs, :2] + other.ltwh[theirs, 2:] / 2
     shift[mine] = (centre_here - centre_there) if last else (centre_there - centre_here)
@@ -202,6 +229,9 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         seed: with rank and batch number it decides every draw.
         rank: of this process among several.
         count: number of batches.
+
+    Raises:
+        InputError: no sources, or a sequence that is shorter than a clip.
     """
 
     def __init__(
@@ -220,6 +250,9 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
     ) -> None:
         if not sources:
             raise InputError("--train-seqs", "at least one sequence", "none", "name a sequence")
+        for source in sources:
+            if not source.still:
+                _frame_step(source, frames, augment.frame_steps, np.random.default_rng(0))
         self.sources = sources
         self.shares = np.asarray(shares, np.float64) / np.sum(shares)
         self.frames, self.batch, self.augment = frames, batch, augment
@@ -229,13 +262,13 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
     def __len__(self) -> int:
         return self.count
 
-    def _clips(self, number: int) -> list[Clip]:
-        rng = np.random.default_rng([self.seed, self.rank, number])
+    def _clips(self, number: int, rank: int) -> list[Clip]:
+        rng = np.random.default_rng([self.seed, rank, number])
         chosen = rng.choice(len(self.sources), size=self.batch, p=self.shares)
         return [sample_clip(self.sources[s], self.frames, self.augment, rng) for s in chosen]
 
     def __getitem__(self, number: int) -> tuple[torch.Tensor, Targets]:
-        clips = self._clips(number)
+        clips = self._clips(number, self.rank)
         maps = [
             frame_targets(c, stride=self.stride, label=self.label, size_hw=self.augment.crop)
             for c in clips
@@ -244,10 +277,17 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         stacked = {k: torch.from_numpy(np.stack([m[k] for m in maps])) for k in maps[0]}
         return images.permute(0, 1, 4, 2, 3), Targets(**stacked)
 
+    def images(self) -> torch.Tensor:
+        """Frames of the first batch (B, T, 3, H, W) uint8: a sample of what a net will see."""
+        return self[0][0]
+
     def map_scale(self) -> MapScale:
-        """Mean people per cell and per frame over a sample of crops (not below one in a hundred)."""
+        """Mean people per cell and per frame over a sample of crops (not below one in a hundred).
+
+        The same in every rank: ranks that divide by different units would not train one loss.
+        """
         count = max(1, SCALE_SAMPLES // self.batch)
-        samples = [clip for n in range(count) for clip in self._clips(n)]
+        samples = [clip for n in range(count) for clip in self._clips(n, rank=0)]
         people = np.mean([len(p.ltwh) for clip in samples for p in clip.people])
         height, width = self.augment.crop
         cells = -(-height // self.stride) * -(-width // self.stride)
@@ -255,6 +295,11 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         return MapScale(people_per_cell=per_frame / cells, people_per_frame=per_frame)
 
 
-def one_cv2_thread(_: int) -> None:
-    """Keep a loader process to one core: set as a DataLoader's worker_init_fn."""
+def start_worker(_: int) -> None:
+    """Keep a loader process to one core and deaf to Ctrl-C; a DataLoader's worker_init_fn.
+
+    A terminal's Ctrl-C reaches all processes; the training process stops its loaders when it has
+    saved.
+    """
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

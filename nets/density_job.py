@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from nets.clips import ClipBatches, one_cv2_thread
+from mot.errors import InputError
+from nets.clips import ClipBatches, start_worker
 from nets.curves import draw_curves
 from nets.doctor import Doctor
 from nets.frame_stack import FrameStack
@@ -20,7 +22,6 @@ from nets.training import Job
 from nets.weights import save_weights
 
 Batch = tuple[Tensor, Targets]
-VALIDATION_BATCHES = 8
 
 
 def density_job(
@@ -30,10 +31,10 @@ def density_job(
     settings: TrainSettings,
     run: Path,
 ) -> Job:
-    """Put together how to train `net` on batches of clips.
+    """Put together how to train `net` on batches of clips, and set the unit of its density.
 
     Args:
-        net: with its density unit not yet set.
+        net: with random weights; an earlier net's weights, loaded after this, bring their own unit.
         training: batches to learn from.
         validation: batches to measure the loss on, or None.
         settings: all of the run.
@@ -41,8 +42,9 @@ def density_job(
     """
     scale = training.map_scale()
     if net.density_head is not None:
-        raw = settings.loss.raw_loss
-        unit = 1 / settings.loss.labelrate if raw else scale.people_per_cell
+        unit = scale.people_per_cell
+        if settings.loss.raw_loss:
+            unit = 1 / settings.loss.labelrate  # the net's raw output is the label's, as in 2019
         net.density_head.set_unit(unit)
     frames = settings.net.frames
     metadata = {
@@ -60,24 +62,42 @@ def density_job(
         loss=lambda model, batch: _loss_and_sums(model, batch, settings.loss, scale),
         row=lambda sums, steps: _row(sums, steps, frames),
         save=save,
-        watch=_watcher(frames),
+        watch=_watcher(frames, settings.loss),
         draw=lambda: draw_curves(run / "log.csv", run / "curves.png"),
         validate=lambda model: _validate(model, validation, settings.loss, scale),
     )
 
 
-def _loader(batches: ClipBatches, first: int, workers: int) -> Iterable[Batch]:
+class _ErrorsAsItems(Dataset[Batch | Exception]):
+    """Batches, or the error in the place of one: a DataLoader would re-word a worker's error."""
+
+    def __init__(self, batches: ClipBatches) -> None:
+        self.batches = batches
+
+    def __getitem__(self, number: int) -> Batch | Exception:
+        try:
+            return self.batches[number]
+        except (InputError, OSError) as error:
+            return error
+
+
+def _loader(batches: ClipBatches, first: int, workers: int) -> Iterator[Batch]:
     """Batches from number `first` on, prepared ahead by worker processes."""
-    return DataLoader(
-        batches,
+    items = DataLoader(
+        _ErrorsAsItems(batches),
         batch_size=None,
         sampler=range(first, len(batches)),
         num_workers=workers,
-        worker_init_fn=one_cv2_thread,
+        worker_init_fn=start_worker,
         prefetch_factor=3 if workers else None,
         # A forked process would inherit OpenCV's thread pool without its threads, and hang.
         multiprocessing_context="spawn" if workers else None,
+        generator=torch.Generator(),  # leaves torch's own random numbers alone
     )
+    for item in items:
+        if isinstance(item, Exception):
+            raise item
+        yield item
 
 
 def _loss_and_sums(
@@ -93,16 +113,23 @@ def _loss_and_sums(
         truth = targets.density * targets.valid
         sums["pred_mass"] = density.sum(dim=(0, 2, 3)).cpu()
         sums["true_mass"] = truth.sum(dim=(0, 2, 3)).cpu()
-        spread = density.std(dim=0, correction=0).mean()
-        sums["diversity"] = float(spread / density.mean().clamp(min=1e-12))
+        sums["diversity"] = _diversity(density)
     return loss, sums
+
+
+def _diversity(density: Tensor) -> float:
+    """Deviation between the clips of a batch (B, T, h, w) over their mean; NaN for one clip."""
+    if len(density) < 2:
+        return math.nan
+    return float(density.std(dim=0, correction=0).mean() / density.mean().clamp(min=1e-12))
 
 
 def _row(sums: dict[str, Any], steps: int, frames: int) -> dict[str, float]:
     """One row of log.csv from sums over `steps` steps."""
     row = {"loss": sums["loss"] / steps}
     if "pred_mass" in sums:
-        ratio = sums["pred_mass"] / sums["true_mass"].clamp(min=1e-6)
+        ratio = sums["pred_mass"] / sums["true_mass"]
+        ratio[sums["true_mass"] == 0] = math.nan  # without people there is nothing to compare with
         row |= {f"mass_ratio_{k}": float(ratio[k]) for k in range(frames)}
         row["pred_mass"] = float(sums["pred_mass"].sum())
         row["true_mass"] = float(sums["true_mass"].sum())
@@ -113,19 +140,17 @@ def _row(sums: dict[str, Any], steps: int, frames: int) -> dict[str, float]:
     return row
 
 
-def _watcher(frames: int) -> Callable[[int, dict[str, float]], list[str]]:
-    """The doctor, fed from log rows."""
-    doctor = Doctor(frames)
+def _watcher(
+    frames: int, settings: LossSettings
+) -> Callable[[int, dict[str, Any], dict[str, float]], list[str]]:
+    """The doctor, fed with each log row."""
+    doctor = Doctor(frames, raw_loss=settings.raw_loss)
 
-    def watch(step: int, row: dict[str, float]) -> list[str]:
-        if "pred_mass" not in row:
+    def watch(step: int, sums: dict[str, Any], row: dict[str, float]) -> list[str]:
+        if "pred_mass" not in sums:
             return []
-        share = row["true_mass"] / frames
-        true = torch.full((frames,), share).numpy()
-        ratio = torch.tensor([row[f"mass_ratio_{k}"] for k in range(frames)]).numpy()
-        return doctor.update(
-            step, ratio * true, true, row["diversity"], row["grad_norm"], row["loss"]
-        )
+        masses = sums["pred_mass"].numpy(), sums["true_mass"].numpy()
+        return doctor.update(step, *masses, row["diversity"], row["grad_norm"], row["loss"])
 
     return watch
 
@@ -134,14 +159,14 @@ def _watcher(frames: int) -> Callable[[int, dict[str, float]], list[str]]:
 def _validate(
     model: nn.Module, batches: ClipBatches | None, settings: LossSettings, scale: MapScale
 ) -> float:
-    """Mean loss over fixed validation batches; NaN without any."""
+    """Mean loss over all validation batches; NaN without any."""
     if batches is None:
         return float("nan")
     model.eval()
     device = next(model.parameters()).device
     losses = []
-    for number in range(min(VALIDATION_BATCHES, len(batches))):
+    for number in range(len(batches)):
         clips, targets = batches[number]
         maps = model(clips.to(device))
         losses.append(float(total_loss(maps, targets.to(device), settings, scale)[0]))
-    return cast(float, sum(losses) / len(losses))
+    return sum(losses) / len(losses)

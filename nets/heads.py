@@ -5,6 +5,7 @@ arXiv:1612.03144); a head is a 3×3 and a 1×1 convolution with one group of cha
 """
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ CENTRE_PRIOR_BIAS = -4.6  # sigmoid gives 0.01: few cells hold a centre (focal l
 SOFTPLUS_ONE = math.log(math.e - 1.0)  # softplus(SOFTPLUS_ONE) = 1
 BOX_SIZE_PRIOR_PX = 24.0  # distance to a box's edge before training
 CHANNELS = {"density": 1, "centre": 1, "box": 4, "motion": 2}
+START_BIAS = {"centre": CENTRE_PRIOR_BIAS, "box": math.log(BOX_SIZE_PRIOR_PX), "motion": 0.0}
+LOG_DISTANCE_LIMITS = (-4.0, 8.0)  # 0.02 to 2981 px: keeps exp finite in an early training
 
 
 def conv_norm_relu(channels_in: int, channels_out: int, kernel: int = 3) -> nn.Sequential:
@@ -58,24 +61,26 @@ class Neck(nn.Module):
                 path = path.reshape(-1, path.shape[1] // self.frames, *path.shape[2:])
             lateral = self.lateral[index](features[index])
             path = lateral + F.interpolate(path, size=lateral.shape[-2:], mode="nearest")
-        return self.smooth(path)  # type: ignore[no-any-return]
+        smoothed: Tensor = self.smooth(path)
+        return smoothed
 
 
 class Head(nn.Module):
-    """3×3 convolution, ReLU, 1×1 convolution to `groups` × `channels` maps."""
+    """3×3 convolution, ReLU, 1×1 convolution to `groups` × `channels` maps that start at `bias`."""
 
-    def __init__(self, channels_in: int, channels: int, groups: int) -> None:
+    def __init__(self, channels_in: int, channels: int, groups: int, *, bias: float = 0.0) -> None:
         super().__init__()
         hidden = channels_in // 2  # keeps a head below a tenth of a ResNet-18 trunk's work
         self.hidden = conv_norm_relu(channels_in, hidden)
         self.out = nn.Conv2d(hidden, groups * channels, 1)
         nn.init.normal_(self.out.weight, std=0.01)
-        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
-        self.channels = channels
+        with torch.no_grad():
+            cast(Tensor, self.out.bias).fill_(bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, C, h, w) to (N, groups · channels, h, w)."""
-        return self.out(self.hidden(features))  # type: ignore[no-any-return]
+        maps: Tensor = self.out(self.hidden(features))
+        return maps
 
 
 class DensityHead(Head):
@@ -89,11 +94,12 @@ class DensityHead(Head):
     unit: Tensor
 
     def __init__(self, channels_in: int, groups: int, *, activation: str) -> None:
-        super().__init__(channels_in, 1, groups)
+        rectify = activation == "relu"
+        super().__init__(
+            channels_in, CHANNELS["density"], groups, bias=0 if rectify else SOFTPLUS_ONE
+        )
         self.register_buffer("unit", torch.tensor(1.0))
-        self.rectify = activation == "relu"
-        if not self.rectify:
-            nn.init.constant_(self.out.bias, SOFTPLUS_ONE)  # type: ignore[arg-type]
+        self.rectify = rectify
 
     def set_unit(self, people_per_cell: float) -> None:
         """Set the density that the untrained net predicts everywhere (softplus)."""
@@ -134,12 +140,8 @@ class Heads(nn.Module):
             if name == "density":
                 self.maps[name] = DensityHead(channels_in, groups, activation=activation)
             else:
-                self.maps[name] = Head(channels_in, CHANNELS[name], groups)
-        if "centre" in self.maps:
-            nn.init.constant_(self.maps["centre"].out.bias, CENTRE_PRIOR_BIAS)  # type: ignore
-        if "box" in self.maps:
-            prior = math.log(BOX_SIZE_PRIOR_PX)
-            nn.init.constant_(self.maps["box"].out.bias, prior)  # type: ignore
+                bias = START_BIAS[name]
+                self.maps[name] = Head(channels_in, CHANNELS[name], groups, bias=bias)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Map the neck's (B or B·T, C, h, w) to the dict of (B, T, channels, h, w) maps."""
@@ -147,5 +149,5 @@ class Heads(nn.Module):
         for name, head in self.maps.items():
             raw = head(features).float()
             maps = raw.reshape(-1, self.frames, CHANNELS[name], *raw.shape[-2:])
-            outputs[name] = torch.exp(maps.clamp(-4.0, 8.0)) if name == "box" else maps
+            outputs[name] = maps.clamp(*LOG_DISTANCE_LIMITS).exp() if name == "box" else maps
         return outputs

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mot.errors import InputError
+from labelmaps.kernels import DENSITY_KINDS
+from mot.errors import require_setting
 from mot.shapes import expect
 
 FOCAL_REGRESSION_BETA = 1.0  # per unit of normalised error
@@ -31,8 +32,8 @@ class Targets:
         box: distances to left, top, right, bottom edges in input pixels (B, T, 4, h, w).
         box_weight: weight of a cell in the box loss, 0 = none (B, T, h, w).
         valid: 0 under ignore regions, else 1 (B, T, h, w).
-        motion: displacement to the next frame in input pixels (B, T, 2, h, w), with box_weight > 0.
-        motion_weight: 1 where a person's next position is known (B, T, h, w).
+        motion: displacement x, y to the next frame in input pixels (B, T, 2, h, w).
+        motion_weight: box_weight where a person's next position is known, else 0 (B, T, h, w).
     """
 
     density: Tensor
@@ -57,9 +58,9 @@ class LossSettings:
     labelrate: float = 30.0
     """Gain on the label map. Changes units only, unless --raw-loss is given."""
     label: str = "gaussian"
-    """Kind of label map: see labelmaps.kernels.MENU."""
+    """Kind of label map: quadratic, gaussian, adaptive, half, point or box."""
     raw_loss: bool = False
-    """Sums of raw differences times labelrate as in 2019, instead of normalised means."""
+    """As in 2019: sums of differences in label units, and a ReLU density; no normalised means."""
     density_weight: float = 0.3
     """Weight of the density losses beside the detection heads'; 1 where density is alone."""
     centre_weight: float = 1.0
@@ -71,11 +72,13 @@ class LossSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "loss", tuple(self.loss))
-        if not self.loss or not set(self.loss) <= set(DENSITY_LOSSES):
-            names = ", ".join(DENSITY_LOSSES)
-            raise InputError("--loss", f"some of {names}", self.loss, "choose from these")
-        if not 0 < self.labelrate < 1e9:
-            raise InputError("--labelrate", "a gain above 0", self.labelrate, "try 30")
+        known = bool(self.loss) and set(self.loss) <= set(DENSITY_LOSSES)
+        require_setting(self, "loss", known, f"some of {', '.join(DENSITY_LOSSES)}")
+        require_setting(self, "labelrate", 0 < self.labelrate < 1e9, "a gain above 0, such as 30")
+        kinds = ", ".join(DENSITY_KINDS)
+        require_setting(self, "label", self.label in DENSITY_KINDS, f"one of {kinds}")
+        for name in ("density_weight", "centre_weight", "box_weight", "motion_weight"):
+            require_setting(self, name, 0 <= getattr(self, name) < 1e9, "a weight of 0 or more")
 
 
 @dataclass(frozen=True)
@@ -87,28 +90,25 @@ class MapScale:
 
 
 def mse(error: Tensor, valid: Tensor) -> Tensor:
-    """Mean squared error per frame, in units of the mean density; (B, T, h, w) → (B, T)."""
-    return _mean_cells(error.square(), valid)
+    """Sum of squared errors over the valid cells of each frame; (B, T, h, w) → (B, T)."""
+    return (error.square() * valid).sum(dim=(-2, -1))
 
 
 def l1(error: Tensor, valid: Tensor) -> Tensor:
-    """Mean absolute error per frame; (B, T, h, w) → (B, T)."""
-    return _mean_cells(error.abs(), valid)
+    """Sum of absolute errors over the valid cells of each frame; (B, T, h, w) → (B, T)."""
+    return (error.abs() * valid).sum(dim=(-2, -1))
 
 
 def focal(error: Tensor, valid: Tensor) -> Tensor:
-    """Absolute error with small ones damped: Focal-R (arXiv:2102.09554), γ = 1; → (B, T)."""
+    """As l1 with small errors damped: Focal-R (arXiv:2102.09554), γ = 1; → (B, T)."""
     size = error.abs()
-    return _mean_cells((2 * torch.sigmoid(FOCAL_REGRESSION_BETA * size) - 1) * size, valid)
+    damped = (2 * torch.sigmoid(FOCAL_REGRESSION_BETA * size) - 1) * size
+    return (damped * valid).sum(dim=(-2, -1))
 
 
 def count(error: Tensor, valid: Tensor) -> Tensor:
-    """Absolute error of the frame's sum over cells, divided by the cells; → (B, T)."""
-    return (error * valid).sum(dim=(-2, -1)).abs() / valid.sum(dim=(-2, -1)).clamp(min=1)
-
-
-def _mean_cells(values: Tensor, valid: Tensor) -> Tensor:
-    return (values * valid).sum(dim=(-2, -1)) / valid.sum(dim=(-2, -1)).clamp(min=1)
+    """Absolute error of each frame's sum over its valid cells; (B, T, h, w) → (B, T)."""
+    return (error * valid).sum(dim=(-2, -1)).abs()
 
 
 DENSITY_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -129,17 +129,18 @@ def density_loss(
     """Loss between density maps (B, T, h, w) in people per cell; a scalar.
 
     Normalised, both maps are multiplied by labelrate and divided by labelrate × expected mass per
-    cell, and every frame of the clip weighs the same: learning rate and labelrate are independent.
+    cell, the loss is a mean over a frame's valid cells, and every frame of the clip weighs the
+    same: learning rate and labelrate are independent.
     Raw, the map in label units enters as it is and cells are added up, as in 2019.
     """
     expect(predicted, "B T h w", "density")
     difference = settings.labelrate * predicted - settings.labelrate * target
     if settings.raw_loss:
-        cells = predicted.shape[-2] * predicted.shape[-1]
-        sums = [DENSITY_LOSSES[name](difference, valid) * cells for name in settings.loss]
+        sums = [DENSITY_LOSSES[name](difference, valid) for name in settings.loss]
         return torch.stack(sums).sum(dim=0).mean()
     error = difference / (settings.labelrate * scale.people_per_cell)
-    means = [SHARES[name] * DENSITY_LOSSES[name](error, valid) for name in settings.loss]
+    cells = valid.sum(dim=(-2, -1)).clamp(min=1)
+    means = [SHARES[name] * DENSITY_LOSSES[name](error, valid) / cells for name in settings.loss]
     return torch.stack(means).sum(dim=0).mean()
 
 
@@ -179,8 +180,9 @@ def box_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 def _giou(pred: Tensor, true: Tensor) -> Tensor:
     """Generalised IoU of boxes given as distances from a shared point, (N, 4) each."""
-    shared_size = (torch.minimum(pred, true)[:, :2] + torch.minimum(pred, true)[:, 2:]).clamp(min=0)
-    hull_size = torch.maximum(pred, true)[:, :2] + torch.maximum(pred, true)[:, 2:]
+    inner, outer = torch.minimum(pred, true), torch.maximum(pred, true)
+    shared_size = (inner[:, :2] + inner[:, 2:]).clamp(min=0)
+    hull_size = outer[:, :2] + outer[:, 2:]
     area_pred = (pred[:, :2] + pred[:, 2:]).prod(dim=1)
     area_true = (true[:, :2] + true[:, 2:]).prod(dim=1)
     shared, hull = shared_size.prod(dim=1), hull_size.prod(dim=1).clamp(min=1e-6)

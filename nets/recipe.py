@@ -5,18 +5,21 @@ One recipe file is one published number. A flag given beside `--config FILE` win
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+import contextlib
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
-from mot.atomic import write_text
-from mot.errors import InputError
+from mot.errors import InputError, require_setting
+from mot.plain_table import read_text
 from nets.augment import AugmentSettings
 from nets.losses import LossSettings
+from nets.schedule import ScheduleSettings
 from nets.settings import NetSettings
-from nets.training import ScheduleSettings
+from nets.transfer import INFLATIONS
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,17 @@ class DataSettings:
     cache_px: int = 1280 * 720
     """Largest number of pixels per cached frame; larger frames are shrunk."""
 
+    def __post_init__(self) -> None:
+        for name in ("train_seqs", "val_seqs", "stills"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        require_setting(self, "still_share", 0 <= self.still_share <= 1, "a share in 0..1")
+        require_setting(self, "scenes", self.scenes >= 1, "at least 1")
+        require_setting(self, "cache_px", self.cache_px >= 32 * 32, f"at least {32 * 32}")
+
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Everything that decides a training run."""
+    """Everything that decides a training run; --raw-loss brings --activation relu with it."""
 
     data: DataSettings = field(default_factory=DataSettings)
     net: NetSettings = field(default_factory=NetSettings)
@@ -52,14 +62,20 @@ class TrainSettings:
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     weights: str = "none"
     """Weights to start from: imagenet, none, or a .safetensors file (image weights or a net)."""
+    test_px: int = 960 * 544
+    """Pixels per frame that the trained net is to see when it predicts; goes with the weights."""
     inflate: str = "repeat"
     """How a first convolution spreads over T stacked frames: repeat (and divide by T) or centre."""
 
+    def __post_init__(self) -> None:
+        require_setting(self, "inflate", self.inflate in INFLATIONS, " or ".join(INFLATIONS))
+        if self.loss.raw_loss:  # the 2019 net whole: its sums under softplus would be another net
+            object.__setattr__(self, "net", replace(self.net, activation="relu"))
 
-def save_recipe(settings: TrainSettings, path: Path) -> str:
-    """Write settings as YAML (atomically) and return the text."""
+
+def recipe_text(settings: TrainSettings) -> str:
+    """All settings as YAML, which `load_recipe` reads back."""
     text: str = yaml.safe_dump(_plain(asdict(settings)), sort_keys=False)
-    write_text(path, text)
     return text
 
 
@@ -72,10 +88,11 @@ def load_recipe(path: Path) -> TrainSettings:
     if not path.is_file():
         raise InputError(path, "a recipe (YAML)", "no such file", "look in recipes/")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        values = yaml.safe_load(read_text(path)) or {}
     except yaml.YAMLError as error:
         raise InputError(path, "YAML", error, "mend the file") from error
-    return _build(TrainSettings, values, str(path))
+    settings: TrainSettings = _build(TrainSettings, values, str(path))
+    return settings
 
 
 def _plain(value: Any) -> Any:
@@ -99,8 +116,41 @@ def _build(kind: Any, values: Any, where: str) -> Any:
         if is_dataclass(hints[name]):
             arguments[name] = _build(hints[name], value, place)
         else:
-            arguments[name] = tuple(value) if isinstance(value, list) else value
+            arguments[name] = _value(value, hints[name], place)
     try:
         return kind(**arguments)
-    except TypeError as error:
-        raise InputError(where, "values of the right type", error, "mend the file") from error
+    except InputError as error:
+        here = f"{where}: {error.where}"
+        raise InputError(here, error.expected, error.got, error.remedy) from error
+
+
+def _value(value: Any, hint: Any, place: str) -> Any:
+    """Check a YAML value against a field's type.
+
+    Two traps of YAML 1.1 are understood: `on` and `off` are booleans there, and 1e-3 is text.
+    """
+    if get_origin(hint) is UnionType:
+        return None if value is None else _value(value, get_args(hint)[0], place)
+    if get_origin(hint) is tuple:
+        kinds = get_args(hint)
+        if isinstance(value, list) and (kinds[-1] is ... or len(kinds) == len(value)):
+            return tuple(_value(item, kinds[0], place) for item in value)
+    elif hint is str and isinstance(value, bool):
+        return "on" if value else "off"
+    elif hint is str and isinstance(value, str | int):
+        return str(value)
+    elif hint is float and isinstance(value, str | int | float) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    elif type(value) is hint:
+        return value
+    raise InputError(place, _described(hint), repr(value), "mend the file")
+
+
+def _described(hint: Any) -> str:
+    """A field's type in words."""
+    if get_origin(hint) is not tuple:
+        return {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, "text")
+    kinds = get_args(hint)
+    count = "" if kinds[-1] is ... else f"{len(kinds)} "
+    return f"a list [a, b] of {count}{'names' if kinds[0] is str else 'numbers'}"

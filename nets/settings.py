@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 
-from mot.errors import InputError
+from mot.errors import InputError, require_setting
 
 FUSE_DEPTHS = ("input", "4", "8", "16", "none")
 HEADS = ("density", "centre", "box", "motion")
@@ -49,27 +50,29 @@ class NetSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "heads", tuple(self.heads))
         object.__setattr__(self, "fuse", str(self.fuse))
-        self._require("frames", self.frames >= 1, "at least 1")
-        self._require("fuse", self.fuse in FUSE_DEPTHS, f"one of {', '.join(FUSE_DEPTHS)}")
-        self._require("width", 0 < self.width <= 4, "a factor in (0, 4]")
-        self._require("norm", self.norm in ("batch", "group", "none"), "batch, group or none")
-        self._require("deepest", self.deepest in DEEPEST_STRIDES, "8, 16 or 32")
-        self._require("stride", self.stride in OUTPUT_STRIDES, "4 or 8")
-        self._require("neck_channels", self.neck_channels >= 8, "at least 8")
-        known = bool(self.heads) and set(self.heads) <= set(HEADS)
-        self._require("heads", known, f"a selection of {', '.join(HEADS)}")
-        self._require(
-            "heads", ("box" in self.heads) <= ("centre" in self.heads), "box together with centre"
-        )
-        self._require("activation", self.activation in ("softplus", "relu"), "softplus or relu")
+        require = partial(require_setting, self)
+        require("frames", self.frames >= 1, "at least 1")
+        require("fuse", self.fuse in FUSE_DEPTHS, f"one of {', '.join(FUSE_DEPTHS)}")
+        require("width", 0 < self.width <= 4, "a factor in (0, 4]")
+        require("norm", self.norm in ("batch", "group", "none"), "batch, group or none")
+        require("deepest", self.deepest in DEEPEST_STRIDES, "8, 16 or 32")
+        require("stride", self.stride in OUTPUT_STRIDES, "4 or 8")
+        require("neck_channels", self.neck_channels >= 8, "at least 8")
+        self._check_heads()
+        require("activation", self.activation in ("softplus", "relu"), "softplus or relu")
         deep_enough = self.fuse in ("input", "none") or int(self.fuse) <= self.deepest
-        self._require("fuse", deep_enough, f"a stride up to --deepest {self.deepest}")
-        self._require("mixer", not self.mixer or self.fuse == "none", "--fuse none beside --mixer")
+        require("fuse", deep_enough, f"a stride up to --deepest {self.deepest}")
+        require("mixer", not self.mixer or self.fuse == "none", "--fuse none beside --mixer")
 
-    def _require(self, field: str, holds: bool, expected: str) -> None:
-        if not holds:
-            flag = f"--{field.replace('_', '-')}"
-            raise InputError(flag, expected, getattr(self, field), "change this setting")
+    def _check_heads(self) -> None:
+        known = bool(self.heads) and set(self.heads) <= set(HEADS)
+        require_setting(self, "heads", known, f"a selection of {', '.join(HEADS)}")
+        once = len(set(self.heads)) == len(self.heads)
+        require_setting(self, "heads", once, "each head once")
+        box_alone = "box" in self.heads and "centre" not in self.heads
+        require_setting(self, "heads", not box_alone, "box together with centre")
+        moves = "motion" not in self.heads or self.frames > 1
+        require_setting(self, "heads", moves, "no motion head where --frames is 1")
 
     def to_json(self) -> str:
         """Write the settings as one line of JSON, for a weights file's metadata."""
@@ -80,7 +83,7 @@ class NetSettings:
         """Read what `to_json` wrote.
 
         Raises:
-            InputError: not JSON, or fields that this version does not know.
+            InputError: not JSON, fields that this version does not know, or unusable values.
         """
         try:
             values = json.loads(text)
@@ -89,4 +92,8 @@ class NetSettings:
         known = {field.name for field in fields(cls)}
         if not isinstance(values, dict) or not set(values) <= known:
             raise InputError(where, f"settings among {sorted(known)}", text, "update Footfall")
-        return cls(**values)
+        try:
+            return cls(**values)
+        except TypeError as error:
+            remedy = "train the net again"
+            raise InputError(where, "net settings of the right types", error, remedy) from error

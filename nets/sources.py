@@ -7,7 +7,8 @@ from pathlib import Path
 
 from labelmaps.cache import cached_frames
 from mot.errors import InputError
-from mot.sequence import Sequence, find_sequence, list_sequences, open_sequence
+from mot.sequence import Sequence, data_root, find_sequence, list_sequences, open_sequence
+from mot.splits import Part, Split, find_leaks
 from mot.stills import Stills, open_stills
 from mot.synthetic import SceneSettings, ensure_scenes
 from nets.clips import SequenceSource, Source, StillSource
@@ -18,6 +19,9 @@ CACHE_GRID = 4  # cached sizes are multiples of this many pixels
 
 def training_sources(settings: DataSettings) -> tuple[list[Source], list[float]]:
     """Open everything to train on; returns the sources and how often each is to be drawn.
+
+    Without --data, names are looked for in the default data folder; without names either, scenes
+    are rendered.
 
     Sequences share their part of the clips equally, photos share theirs by their number.
 
@@ -38,35 +42,49 @@ def training_sources(settings: DataSettings) -> tuple[list[Source], list[float]]
 
 def validation_sources(settings: DataSettings) -> list[Source]:
     """Open the sequences to validate on."""
-    root = settings.data
-    return [_cached(find_sequence(name, Path(root or "")), settings) for name in settings.val_seqs]
+    return [_cached(find_sequence(name, _root(settings)), settings) for name in settings.val_seqs]
+
+
+def _root(settings: DataSettings) -> Path:
+    return data_root() if settings.data is None else Path(settings.data)
 
 
 def _training_sequences(settings: DataSettings) -> list[Sequence]:
-    if settings.data is None:
-        if settings.train_seqs or settings.val_seqs or settings.stills:
-            names = ", ".join(settings.train_seqs + settings.val_seqs + settings.stills)
-            raise InputError("--data", f"the folder that holds {names}", "none", "add --data DIR")
+    named = settings.train_seqs + settings.val_seqs + settings.stills
+    if settings.data is None and not named:
         folder = Path(settings.cache).parent
         return ensure_scenes(folder, settings.scenes, split="train", settings=SceneSettings())
-    root = Path(settings.data)
-    held_out = {find_sequence(name, root).folder for name in settings.val_seqs}
+    root = _root(settings)
+    held_out = [find_sequence(name, root) for name in settings.val_seqs]
     if settings.train_seqs:
         chosen = [find_sequence(name, root) for name in settings.train_seqs]
-    elif settings.stills:
-        chosen = []
-    else:
-        found = [s for s in map(open_sequence, list_sequences(root)) if s.has_truth]
-        chosen = [s for s in found if s.folder not in held_out]
-    both = [s.name for s in chosen if s.folder in held_out]
-    if both:
-        expected = "sequences that are not in --train-seqs"
-        raise InputError("--val-seqs", expected, ", ".join(both), "name each sequence once")
-    return chosen
+        leak = next(iter(_known_to_both(chosen, held_out)), None)
+        if leak:
+            expected = f"recordings that are not in --train-seqs ({leak[0]})"
+            raise InputError("--val-seqs", expected, leak[1], "name each recording once")
+        return chosen
+    if settings.stills:
+        return []
+    found = [s for s in map(open_sequence, list_sequences(root)) if s.has_truth]
+    if not found:
+        remedy = "name another folder with --data, or leave it out for rendered scenes"
+        raise InputError("--data", "sequences with a gt/gt.txt", f"none below {root}", remedy)
+    taken = {train for train, _ in _known_to_both(found, held_out)}
+    return [sequence for sequence in found if sequence.name not in taken]
+
+
+def _known_to_both(training: Many[Sequence], held_out: Many[Sequence]) -> list[tuple[str, str]]:
+    """Pairs of names that are one recording: MOT17-02-SDP and MOT17-02-DPM show the same frames.
+
+    Another recording of the same place may be trained on; results then are not of an unseen place.
+    """
+    sides = [tuple(Part.whole(sequence) for sequence in side) for side in (training, held_out)]
+    leaks = find_leaks(Split(sides[0], sides[1]))
+    return [(leak.train, leak.val) for leak in leaks if leak.kind != "camera"]
 
 
 def _find_stills(name: str, settings: DataSettings) -> Stills:
-    inside = Path(settings.data or "") / name
+    inside = _root(settings) / name
     return open_stills(inside if inside.is_dir() else Path(name))
 
 
@@ -83,4 +101,5 @@ def cache_size(size_hw: Many[int], most_px: int) -> tuple[int, int]:
     factor = min(1.0, (most_px / (height * width)) ** 0.5)
     if factor == 1.0:
         return height, width
-    return tuple(max(1, round(n * factor / CACHE_GRID)) * CACHE_GRID for n in (height, width))  # type: ignore[return-value]
+    rows, columns = (max(1, round(n * factor / CACHE_GRID)) for n in (height, width))
+    return rows * CACHE_GRID, columns * CACHE_GRID
