@@ -5,8 +5,9 @@ Holds T windows at most, so that a video of any length takes the same memory.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from nets.weights import check_state, load_weights
 FloatMap = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
 Fused = tuple[int, Image, dict[str, FloatMap]]
+CALIBRATION = "calibration"  # key of a weights file's metadata
 SIZE_GRID = 32  # input sizes are multiples of this many pixels: every stride divides them
 
 
@@ -37,7 +39,7 @@ class PredictSettings:
     overlap: int = 0
     """Frames that neighbouring windows share, 0 .. T − 1; more = slower, steadier."""
     min_score: float = 0.1
-    """Detections below this score are dropped; the linker wants the weak ones too."""
+    """Centres below this score, before calibration, are dropped; the linker wants weak ones too."""
     nms_iou: float = 0.6
     """Overlap above which the weaker of two detections gives way."""
     backend: str = "auto"
@@ -71,11 +73,39 @@ class FramePrediction:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """A rising curve from the centre head's score to the share of detections that are people.
+
+    Attributes:
+        score: knots, ascending.
+        share: 0..1 at the knots; between them linear, beyond them constant.
+    """
+
+    score: tuple[float, ...] = (0.0, 1.0)
+    share: tuple[float, ...] = (0.0, 1.0)
+
+    def __call__(self, score: FloatMap) -> FloatMap:
+        """Map scores (N,) to shares (N,)."""
+        return np.interp(score, self.score, self.share).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class TrainedNet:
-    """A net with its weights, in evaluation mode, and the frame area it was trained for."""
+    """A net with its weights, in evaluation mode, and what else they carry.
+
+    Attributes:
+        net: the net.
+        test_px: pixels per frame that it was trained for.
+        calibration: of its scores (nets.calibrate); the scores as they are, where there is none.
+    """
 
     net: FrameStack
     test_px: int
+    calibration: Calibration = Calibration()
+
+    def uncalibrated(self) -> TrainedNet:
+        """The same with the scores as they are."""
+        return replace(self, calibration=Calibration())
 
 
 def load_net(path: Path | str) -> TrainedNet:
@@ -91,7 +121,8 @@ def load_net(path: Path | str) -> TrainedNet:
     net = build_net(NetSettings.from_json(metadata["settings"], where=path))
     check_state(net, state, where=str(path))
     net.load_state_dict(state)
-    return TrainedNet(net.eval(), int(metadata["test_px"]))
+    curve = Calibration(*map(tuple, json.loads(metadata.get(CALIBRATION, "[]"))))
+    return TrainedNet(net.eval(), int(metadata["test_px"]), curve)
 
 
 def input_size(size_hw: tuple[int, int], test_px: int) -> tuple[int, int]:
@@ -117,6 +148,7 @@ class Predictor:
     ) -> None:
         net = trained.net
         self.frames, self.stride = net.settings.frames, net.settings.stride
+        self.calibration = trained.calibration
         self.test_px = settings.test_px or trained.test_px
         if not 0 <= settings.overlap < self.frames:
             expected = f"0 .. {self.frames - 1} (the net's T is {self.frames})"
@@ -200,5 +232,5 @@ class Predictor:
             nms_iou=self.settings.nms_iou,
         )
         back = np.array([size_hw[1] / seen_hw[1], size_hw[0] / seen_hw[0]] * 2, np.float32)
-        found = Boxes.of(number, ltwh * back, score=score)
+        found = Boxes.of(number, ltwh * back, score=self.calibration(score))
         return FramePrediction(number, image, density, found)
