@@ -22,7 +22,7 @@ DRIFT_PX = 2.0  # deviation of a photo's drift per frame, in crop pixels
 class AugmentSettings:
     """How crops are cut and changed."""
 
-    crop: tuple[int, int] = (256, 448)
+    crop: tuple[int, int] = (192, 320)
     """Height and width of a training crop in pixels."""
     person_px: tuple[float, float] | None = None
     """Range of a person's height in the crop, in pixels; none = only --scale decides."""

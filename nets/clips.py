@@ -281,6 +281,11 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         """Frames of the first batch (B, T, 3, H, W) uint8: a sample of what a net will see."""
         return self[0][0]
 
+    def frame_px(self) -> int:
+        """Median over the sources of the pixels of a whole frame."""
+        first = [source.clip(0, 1, 1)[0] for source in self.sources]
+        return int(np.median([image.shape[0] * image.shape[1] for image in first]))
+
     def map_scale(self) -> MapScale:
         """Mean people per cell and per frame over a sample of crops (not below one in a hundred).
 

@@ -50,7 +50,7 @@ def density_job(
     metadata = {
         "settings": settings.net.to_json(),
         "labelrate": str(settings.loss.labelrate),
-        "test_px": str(settings.test_px),
+        "test_px": str(settings.test_px or training.frame_px()),
     }
 
     def save(weights: Mapping[str, Tensor]) -> None:

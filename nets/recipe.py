@@ -62,8 +62,9 @@ class TrainSettings:
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     weights: str = "none"
     """Weights to start from: imagenet, none, or a .safetensors file (image weights or a net)."""
-    test_px: int = 960 * 544
-    """Pixels per frame that the trained net is to see when it predicts; goes with the weights."""
+    test_px: int = 0
+    """Pixels per frame that the trained net is to see when it predicts; goes with the weights.
+    0 = as many as the training frames have, which suits crops at their own scale."""
     inflate: str = "repeat"
     """How a first convolution spreads over T stacked frames: repeat (and divide by T) or centre."""
 

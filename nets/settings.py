@@ -32,7 +32,7 @@ class NetSettings:
     """Where the T frames meet: at the input (3T channels), at stride 4, 8 or 16, or never."""
     mixer: bool = False
     """Mix the T frames' deepest features along time (1-D depthwise convolution); for fuse none."""
-    width: float = 1.0
+    width: float = 0.25
     """Multiplier on the trunk's channels; image weights need 1."""
     norm: str = "batch"
     """Normalisation in the trunk: batch, group or none (none = convolutions with biases)."""
