@@ -46,9 +46,13 @@ class CalibrateFlags:
     """Calibrate the scores of a net on sequences with a truth, and store that in its weights."""
 
     weights: str
-    """Weights file; it is written again with its calibration."""
+    """Weights file of a training run."""
     seqs: tuple[str, ...]
     """Sequences to measure on: those that the net was trained on."""
+    out: str | None = None
+    """Weights file to write; none = the same."""
+    half: bool = False
+    """Store large tensors as fp16: half the size."""
     data: str | None = None
     """Folder that holds sequence folders at some depth; none = $FOOTFALL_DATA, else data/."""
     windows: int = 40
@@ -113,7 +117,7 @@ def measure(
 
 
 def calibrate(flags: CalibrateFlags) -> Calibration:
-    """Measure, fit, and write the weights again with the curve; returns the curve.
+    """Measure, fit, and write the weights with the curve; returns the curve.
 
     Raises:
         InputError: weights or sequences that cannot be used.
@@ -127,7 +131,7 @@ def calibrate(flags: CalibrateFlags) -> Calibration:
     curve = fit(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))
     state, metadata = load_weights(path)
     metadata[CALIBRATION] = json.dumps([curve.score, curve.share])
-    save_weights(path, state, metadata)
+    save_weights(Path(flags.out or path), state, metadata, half=flags.half)
     return curve
 
 
