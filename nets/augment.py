@@ -107,8 +107,8 @@ class Augmentation:
         """
         first = max(0, math.floor(offset / self.scale))
         last = min(length, math.ceil((offset + crop) / self.scale))
-        size = max(1, round((last - first) * self.scale))
         start = round(first * self.scale - offset)
+        size = max(1, round(last * self.scale - offset) - start)
         begin, end = max(start, 0), min(start + size, crop)
         if last <= first or end <= begin:
             return None

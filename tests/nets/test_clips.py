@@ -1,0 +1,277 @@
+import dataclasses
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mot.boxes import Boxes
+from mot.errors import InputError
+from mot.stills import open_stills
+from nets.augment import AugmentSettings
+from nets.clips import Clip, ClipBatches, People, StillSource, frame_targets, sample_clip
+from nets.clips import _people_of as people_of
+
+SIZE = (64, 96)
+PLAIN = AugmentSettings(
+    crop=SIZE, scale=(1.0, 1.0), colour=0.0, blur_share=0.0, noise=0.0, flip=False
+)
+NOBODY = np.empty((0, 4), np.float32)
+
+
+class Street:
+    """A sequence in memory: one person, 12 px wide and 30 high, walks 3 px a frame to the right."""
+
+    still = False
+
+    def __init__(self, length=12, size=SIZE, name="street"):
+        self.name, self.length, self.size = name, length, size
+
+    def box(self, index):
+        return np.array([[10 + 3 * index, 16, 12, 30]], np.float32)
+
+    def clip(self, start, count, step):
+        images = []
+        for index in range(start, start + count * step, step):
+            image = np.full((*self.size, 3), index, np.uint8)
+            x, y, w, h = self.box(index)[0].astype(int)
+            image[y : y + h, x : x + w] = 200
+            images.append(image)
+        return images
+
+    def people(self, index):
+        return People(self.box(index), np.array([7.0], np.float32), NOBODY)
+
+
+def batches(sources=None, **changes):
+    values = {"frames": 3, "batch": 2, "augment": PLAIN, "stride": 4, "label": "gaussian"}
+    values |= {"seed": 1, "count": 4} | changes
+    sources = [Street()] if sources is None else sources
+    return ClipBatches(sources, [1.0] * len(sources), **values)
+
+
+def people(boxes, ids=None, ignored=NOBODY):
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    ids = np.arange(1, len(boxes) + 1) if ids is None else ids
+    return People(boxes, np.array(ids, np.float32), np.array(ignored, np.float32).reshape(-1, 4))
+
+
+def clip_of(*frames):
+    return Clip(np.zeros((len(frames), *SIZE, 3), np.uint8), frames)
+
+
+def rendered(clip):
+    return frame_targets(clip, stride=4, label="gaussian", size_hw=SIZE)
+
+
+def test_a_batch_has_the_shapes_of_the_contract():
+    images, targets = batches()[0]
+    assert images.shape == (2, 3, 3, 64, 96)
+    assert images.dtype == torch.uint8
+    for name, value in vars(targets).items():
+        planes = {"box": (4,), "motion": (2,)}.get(name, ())
+        assert value.shape == (2, 3, *planes, 16, 24), name
+        assert value.dtype == torch.float32
+
+
+def test_seed_rank_and_number_decide_a_batch():
+    augment = AugmentSettings(crop=SIZE)
+
+    def flat(number=0, **changes):
+        images, targets = batches(augment=augment, **changes)[number]
+        return torch.cat([images.float().flatten(), *(v.flatten() for v in vars(targets).values())])
+
+    assert torch.equal(flat(2), flat(2))
+    assert not torch.equal(flat(2), flat(3))
+    assert not torch.equal(flat(2), flat(2, seed=2))
+    assert not torch.equal(flat(2), flat(2, rank=1))
+    assert torch.equal(flat(2), flat(2, count=100))
+
+
+def test_batches_travel_to_other_processes():
+    there = pickle.loads(pickle.dumps(batches()))
+    assert torch.equal(there[1][0], batches()[1][0])
+
+
+def test_targets_follow_the_pixels():
+    """The person is the only thing brighter than 100: its pixels, box and mass agree."""
+    images, targets = batches(augment=dataclasses.replace(PLAIN, flip=True, scale=(0.8, 1.25)))[0]
+    for clip in range(2):
+        for frame in range(3):
+            rows, columns = np.nonzero(images[clip, frame, 0].numpy() > 150)
+            centre = int(targets.centre[clip, frame].argmax())
+            row, column = divmod(centre, 24)
+            assert abs((column + 0.5) * 4 - (columns.min() + columns.max() + 1) / 2) <= 3
+            assert abs((row + 0.5) * 4 - (rows.min() + rows.max() + 1) / 2) <= 3
+            left, top, right, bottom = targets.box[clip, frame, :, row, column].tolist()
+            assert left + right == pytest.approx(np.ptp(columns) + 1, abs=1.5)
+            assert top + bottom == pytest.approx(np.ptp(rows) + 1, abs=1.5)
+            assert targets.density[clip, frame].sum().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_motion_targets_by_hand():
+    """3 px a frame to the right; the last frame looks back, and a flip turns the way."""
+    images, targets = batches()[0]
+    known = targets.motion_weight > 0
+    assert (targets.motion[:, :, 0][known] == 3).all()
+    assert (targets.motion[:, :, 1][known] == 0).all()
+    assert known.any(dim=-1).any(dim=-1).all()  # in each frame
+    both = batches(augment=dataclasses.replace(PLAIN, flip=True), batch=8)[0][1]
+    ways = both.motion[:, :, 0][both.motion_weight > 0]
+    assert set(ways.tolist()) == {3.0, -3.0}
+
+
+def test_only_who_is_in_both_frames_has_a_motion():
+    first = people([[10, 10, 12, 30], [50, 10, 12, 30]], ids=[1, 2])
+    second = people([[54, 12, 12, 30]], ids=[2])
+    maps = rendered(clip_of(first, second))
+    weight, motion = maps["motion_weight"], maps["motion"]
+    assert weight[0, :, :10].sum() == 0
+    assert weight[0, :, 11:].sum() > 0
+    assert np.unique(motion[0, 0][weight[0] > 0]).tolist() == [4.0]
+    assert np.unique(motion[1, 1][weight[1] > 0]).tolist() == [2.0]
+
+
+def test_one_frame_and_unknown_ids_have_no_motion():
+    alone = people([[10, 10, 12, 30]])
+    assert rendered(clip_of(alone))["motion_weight"].sum() == 0
+    unknown = [people([[10, 10, 12, 30]], ids=[-1]), people([[15, 10, 12, 30]], ids=[-1])]
+    assert rendered(clip_of(*unknown))["motion_weight"].sum() == 0
+
+
+def test_hidden_people_and_other_classes_are_ignored():
+    boxes = Boxes.of(
+        1,
+        np.arange(24).reshape(6, 4),
+        id=np.arange(6),
+        score=[1, 1, 0, 0, 1, 0],
+        category=[1, 1, 1, 7, 1, 3],
+        visibility=[1.0, 0.1, 1.0, 1.0, -1.0, 1.0],
+    )
+    found = people_of(boxes)
+    assert found.ids.tolist() == [0, 4]  # visible, and of unknown visibility
+    # Hidden, not considered, static person; a car is plain background.
+    assert found.ignored[:, 0].tolist() == [4, 8, 12]
+
+
+class Fixed(Street):
+    """A sequence whose every frame shows the same given people."""
+
+    def __init__(self, boxes, ignored=NOBODY):
+        super().__init__()
+        self.given = people(boxes, ignored=ignored)
+
+    def people(self, index):
+        return self.given
+
+
+def test_small_and_outside_people_are_ignored_not_taught():
+    small, outside, fine = [30, 20, 4, 8], [90, 20, 20, 30], [60, 20, 12, 30]
+    source = Fixed([small, outside, fine], ignored=[[0, 0, 8, 8]])
+    settings = dataclasses.replace(PLAIN, background_share=1.0)
+    clip = sample_clip(source, 2, settings, np.random.default_rng(0))
+    for frame in clip.people:
+        assert frame.ltwh.tolist() == [fine]
+        assert sorted(frame.ignored.tolist()) == [[0, 0, 8, 8], small, outside]
+    maps = rendered(clip)
+    assert maps["density"][0].sum() == pytest.approx(1, abs=1e-4)
+    assert maps["valid"][0, 6, 7] == 0  # the small one
+    assert maps["valid"][0, 8, 23] == 0  # what shows of the one outside
+    assert maps["valid"][0, 0, 0] == 0
+    assert maps["valid"][0, 12, 2] == 1
+
+
+def test_people_before_an_ignore_region_are_still_taught():
+    maps = rendered(clip_of(people([[40, 16, 12, 30]], ignored=[[0, 0, 96, 64]])))
+    taught = maps["box_weight"][0] > 0
+    assert taught.any()
+    assert (maps["valid"][0][taught] == 1).all()
+    assert maps["valid"][0].sum() == taught.sum()
+
+
+def test_a_crop_without_people_has_targets():
+    maps = rendered(clip_of(people([]), people([])))
+    assert maps["density"].sum() == maps["centre"].sum() == maps["box_weight"].sum() == 0
+    assert (maps["valid"] == 1).all()
+
+
+@pytest.fixture
+def photos(tmp_path):
+    image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / name), image)
+    rows = "a.png,40,30,20,50\na.png,90,40,20,50\n"
+    (tmp_path / "boxes.csv").write_text("image,x,y,w,h\n" + rows)
+    return StillSource(open_stills(tmp_path))
+
+
+def test_photos_drift_and_their_people_move_with_them(photos):
+    settings = dataclasses.replace(PLAIN, background_share=0.0)
+    rng = np.random.default_rng(0)
+    clip = next(
+        c
+        for c in (sample_clip(photos, 3, settings, rng) for _ in range(50))
+        if all(len(frame.ltwh) == 2 for frame in c.people)
+    )
+    assert not np.array_equal(clip.frames[0], clip.frames[1])
+    moved = clip.people[1].ltwh[:, :2] - clip.people[0].ltwh[:, :2]
+    assert np.abs(moved).max() > 0
+    maps = rendered(clip)
+    known = maps["motion_weight"][0] > 0
+    assert np.array_equal(known, maps["box_weight"][0] > 0)  # both people, not only the first
+    for axis in range(2):
+        np.testing.assert_allclose(maps["motion"][0, axis][known], moved[0, axis], atol=1e-4)
+
+
+def test_a_clip_longer_than_its_sequence_is_refused():
+    with pytest.raises(InputError, match=r"sequence short: expected at least 5 frames, got 4"):
+        batches([Street(), Street(length=4, name="short")], frames=5)
+    spread = dataclasses.replace(PLAIN, frame_steps=(2, 3))
+    with pytest.raises(InputError, match=r"expected at least 9 frames, got 8"):
+        batches([Street(length=8)], frames=5, augment=spread)
+    assert batches([Street(length=5)], frames=5)[0][0].shape[1] == 5
+
+
+def test_frame_steps_that_fit_are_drawn():
+    settings = dataclasses.replace(PLAIN, frame_steps=(1, 2, 9))
+    steps = set()
+    for seed in range(20):
+        clip = sample_clip(Street(), 3, settings, np.random.default_rng(seed))
+        numbers = clip.frames[:, 0, 0, 0].astype(int)
+        assert np.diff(numbers)[0] == np.diff(numbers)[1]
+        steps.add(int(np.diff(numbers)[0]))
+    assert steps == {1, 2}
+
+
+def test_photos_need_no_length(photos):
+    assert batches([photos], frames=5)[0][0].shape == (2, 5, 3, 64, 96)
+
+
+def test_nothing_to_train_on_is_refused():
+    with pytest.raises(InputError, match="--train-seqs"):
+        batches([])
+
+
+def test_units_are_those_of_the_data_and_the_same_in_every_rank():
+    scale = batches().map_scale()
+    assert scale.people_per_frame == pytest.approx(1.0)
+    assert scale.people_per_cell == pytest.approx(1 / (16 * 24))
+    mixed = [Street(), Fixed([])]
+    assert batches(mixed, rank=0).map_scale() == batches(mixed, rank=1).map_scale()
+    assert batches([Fixed([])]).map_scale().people_per_frame == 0.01
+
+
+def test_shares_decide_how_often_a_source_is_drawn():
+    data = ClipBatches(
+        [Street(), Fixed([])],
+        [3, 1],
+        frames=1,
+        batch=200,
+        augment=PLAIN,
+        stride=4,
+        label="point",
+        seed=0,
+    )
+    mass = data[0][1].density.sum().item()
+    assert 130 <= mass <= 170

@@ -1,0 +1,118 @@
+import cv2
+import numpy as np
+import pytest
+
+from mot.errors import InputError
+from nets.clips import SequenceSource, StillSource
+from nets.recipe import DataSettings
+from nets.sources import cache_size, training_sources, validation_sources
+
+
+@pytest.fixture
+def root(make_scene, tmp_path):
+    for name in (
+        "MOT17/train/MOT17-02-SDP",
+        "MOT17/train/MOT17-02-DPM",
+        "MOT17/train/MOT17-09-SDP",
+    ):
+        make_scene(name)
+    make_scene("street")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(photos / f"{number}.png"), np.zeros((48, 64, 3), np.uint8))
+    (photos / "boxes.csv").write_text("image,x,y,w,h\n0.png,4,4,10,20\n")
+    return tmp_path
+
+
+@pytest.fixture
+def opened(root):
+    def names(**changes):
+        values = {"data": str(root), "cache": str(root / "cache")} | changes
+        sources, shares = training_sources(DataSettings(**values))
+        assert sum(shares) == pytest.approx(1)
+        return dict(zip([source.name for source in sources], shares, strict=True)), sources
+
+    return names
+
+
+def test_named_sequences_share_the_clips(opened):
+    shares, sources = opened(train_seqs=("MOT17-09", "street"))
+    assert shares == {"MOT17-09-SDP": 0.5, "street": 0.5}
+    assert all(isinstance(source, SequenceSource) and source.length == 12 for source in sources)
+
+
+def test_without_names_all_sequences_train_but_recordings_that_are_held_out(opened):
+    """MOT17-02-SDP and MOT17-02-DPM are the same frames with other public detections."""
+    assert set(opened(val_seqs=("MOT17-02-SDP",))[0]) == {"MOT17-09-SDP", "street"}
+
+
+def test_naming_a_recording_on_both_sides_is_refused(opened):
+    for validation in ("MOT17-02-SDP", "MOT17-02-DPM"):
+        with pytest.raises(InputError, match=r"--val-seqs: expected recordings that are not in"):
+            opened(train_seqs=("MOT17-02-SDP", "street"), val_seqs=(validation,))
+
+
+def test_photos_share_their_part_by_number(opened, root):
+    shares, sources = opened(train_seqs=("street",), stills=("photos",), still_share=0.25)
+    assert shares == {"street": 0.75, "photos": 0.25}
+    assert isinstance(sources[1], StillSource)
+    assert opened(stills=(str(root / "photos"),))[0] == {"photos": 1.0}
+
+
+def test_frames_are_shrunk_for_the_cache_and_boxes_with_them(opened):
+    _, (source,) = opened(train_seqs=("street",), cache_px=32 * 32)
+    assert source.block.frames.shape == (12, 28, 36, 3)
+    assert source.people(0).ltwh[0].tolist() == pytest.approx(
+        [2 * 36 / 64, 10 * 28 / 48, 10 * 36 / 64, 30 * 28 / 48]
+    )
+
+
+def test_cached_sizes_keep_their_proportions():
+    assert cache_size((1080, 1920), 1280 * 720) == (720, 1280)
+    assert cache_size((480, 640), 1280 * 720) == (480, 640)
+    assert cache_size((481, 641), 481 * 641) == (481, 641)
+    height, width = cache_size((2160, 4096), 1280 * 720)
+    assert height % 4 == width % 4 == 0
+    assert height / width == pytest.approx(2160 / 4096, abs=0.01)
+
+
+def test_validation_sources_are_opened_by_name(root):
+    settings = DataSettings(data=str(root), val_seqs=("street",), cache=str(root / "cache"))
+    assert [source.name for source in validation_sources(settings)] == ["street"]
+    assert validation_sources(DataSettings()) == []
+
+
+def test_names_without_data_are_looked_for_in_the_default_folder(root, monkeypatch):
+    monkeypatch.setenv("FOOTFALL_DATA", str(root))
+    sources, _ = training_sources(DataSettings(train_seqs=("street",), cache=str(root / "cache")))
+    assert [source.name for source in sources] == ["street"]
+
+
+def test_an_unknown_name_says_how_to_get_data(opened):
+    with pytest.raises(InputError, match=r"MOT17-13.*motchallenge.net.*rendered scenes"):
+        opened(train_seqs=("MOT17-13",))
+
+
+def test_a_folder_without_sequences_is_refused(opened, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(InputError, match="--data: expected sequences with a gt/gt.txt, got none"):
+        opened(data=str(empty))
+
+
+def test_a_sequence_without_truth_cannot_be_trained_on(opened, root):
+    (root / "street" / "gt" / "gt.txt").unlink()
+    assert "street" not in opened()[0]
+    with pytest.raises(InputError, match="a ground truth"):
+        opened(train_seqs=("street",))
+
+
+def test_without_data_scenes_are_rendered(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "nets.sources.ensure_scenes",
+        lambda folder, count, **rest: asked.append((folder, count, rest["split"])) or [],
+    )
+    assert training_sources(DataSettings(scenes=3, cache=str(tmp_path / "cache"))) == ([], [])
+    assert asked == [(tmp_path, 3, "train")]
