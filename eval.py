@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from mot.annotations import ResultWriter, considered, write_results
 from mot.boxes import Boxes
 from mot.command_line import parse_flags
-from mot.errors import InputError, one_line_errors
+from mot.errors import InputError, one_line_errors, require_setting
 from mot.overlay import OverlayWriter
+from mot.progress import progress_bar
 from mot.report.html import SequenceSeries, write_report
 from mot.report.table import print_scores, write_scores_json
 from mot.scoring import SequenceScores, frame_counts, score_sequence
@@ -30,7 +30,7 @@ from nets.predict import Predictor, PredictSettings, load_net
 from nets.shipped import default_weights
 from reid.linker import LinkerSettings
 from reid.linking import link, linker_settings
-from track import follow
+from track import follow, require_new
 
 RENDERED = "synthetic"
 DETECTIONS = ("net", "public")
@@ -52,6 +52,8 @@ class EvalFlags:
     """net: boxes by the net; public: those in det/det.txt, which need no frames."""
     linker: str = "byte"
     """How detections become tracks: see reid.linker.MENU."""
+    fps: float | None = None
+    """Frames per second; overrides what the sequences say, if they say anything."""
     scenes: int = 4
     """Rendered scenes to score for --seq synthetic."""
     video: bool = False
@@ -64,11 +66,12 @@ class EvalFlags:
         if self.detections not in DETECTIONS:
             expected = " or ".join(DETECTIONS)
             raise InputError("--detections", expected, self.detections, "choose one of them")
+        require_setting(self, "scenes", self.scenes >= 1, "at least 1")
 
 
 @dataclass(frozen=True)
 class Result:
-    """Tracks of one sequence; density_count is (length,) people per frame, None without a net."""
+    """Tracks of one sequence; density_count is (length,) people per frame, None without density."""
 
     tracks: Boxes
     density_count: npt.NDArray[np.float64] | None
@@ -78,7 +81,8 @@ def find_sequences(flags: EvalFlags) -> list[Sequence]:
     """Open the sequences to score; `synthetic` stands for the rendered test scenes.
 
     Raises:
-        InputError: unknown or ambiguous name, a name given twice, or a sequence without truth.
+        InputError: unknown or ambiguous name, a name given twice, a sequence without truth or
+            frame rate.
     """
     root = Path(flags.data) if flags.data else data_root()
     found: list[Sequence] = []
@@ -86,12 +90,13 @@ def find_sequences(flags: EvalFlags) -> list[Sequence]:
         if name == RENDERED:
             found += ensure_scenes(root, flags.scenes, split="test")
         else:
-            found.append(find_sequence(name, root))
+            found.append(find_sequence(name, root, fps=flags.fps))
     names = [sequence.name for sequence in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError("--seq", "each sequence once", ", ".join(twice), "name it once")
     for sequence in found:
+        sequence.require_fps()
         sequence.truth()
     return found
 
@@ -110,12 +115,10 @@ def run_net(
     counts: list[float] = []
     with ExitStack() as stack:
         rows = stack.enter_context(ResultWriter(out / f"{sequence.name}.txt"))
-        bar = stack.enter_context(
-            tqdm(total=sequence.length, unit="frame", desc=sequence.name, dynamic_ncols=True)
-        )
-        overlay = OverlayWriter(out / f"{sequence.name}.mp4", sequence) if video else None
-        if overlay:
-            stack.callback(overlay.close)
+        overlay = None
+        if video:
+            overlay = stack.enter_context(OverlayWriter(out / f"{sequence.name}.mp4", sequence))
+        bar = stack.enter_context(progress_bar(sequence.length, unit="frame", title=sequence.name))
         for item in follow(sequence, predictor, linker):
             rows.write(item.tracks)
             tracks.append(item.tracks)
@@ -123,7 +126,7 @@ def run_net(
             if overlay:
                 overlay.write(item.prediction.image, item.tracks, item.prediction.density)
             bar.update()
-    return Result(Boxes.concatenate(tracks), np.array(counts))
+    return Result(Boxes.concatenate(tracks), np.array(counts) if predictor.has_density else None)
 
 
 def link_public(sequence: Sequence, linker: LinkerSettings, out: Path) -> Result:
@@ -149,6 +152,8 @@ def evaluate(flags: EvalFlags) -> list[SequenceScores]:
         raise InputError(out, "a new run folder", "one with scores", "use another --out")
     linker = linker_settings(flags.linker)
     sequences = find_sequences(flags)
+    endings = (".txt", ".mp4") if flags.video else (".txt",)
+    require_new(out / f"{sequence.name}{end}" for sequence in sequences for end in endings)
     predictor = predictor_for(flags) if flags.detections == "net" else None
     scores: list[SequenceScores] = []
     series: dict[str, SequenceSeries] = {}

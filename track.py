@@ -7,19 +7,21 @@ The pipeline is `follow`, which eval.py runs as well; nothing of it grows with t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
-from tqdm import tqdm
 
 from mot.annotations import ResultWriter
 from mot.boxes import Boxes
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
 from mot.frames import stream_frames
+from mot.images import Image
 from mot.overlay import OverlayWriter
+from mot.progress import progress_bar
 from mot.sequence import Sequence, data_root, find_sequence, open_video
 from nets.predict import FramePrediction, Predictor, PredictSettings, input_size, load_net
 from nets.shipped import default_weights
@@ -40,7 +42,7 @@ class TrackFlags:
     linker: str = "byte"
     """How detections become tracks: see reid.linker.MENU."""
     fps: float | None = None
-    """Frames per second of the source, where it does not say."""
+    """Frames per second; overrides what the source says, if it says anything."""
     video: bool = False
     """Write an overlay video: boxes, identities, trails and density."""
     predict: PredictSettings = field(default_factory=PredictSettings)
@@ -63,20 +65,29 @@ def follow(sequence: Sequence, predictor: Predictor, linker: LinkerSettings) -> 
     """Yield every frame of a sequence with its people, in order, in bounded memory.
 
     Raises:
-        InputError: frames that cannot be decoded, or an unknown frame rate.
+        InputError: an unknown frame rate; frames that cannot be decoded, once all frames before
+            them have been given out.
     """
     size_hw = (sequence.height, sequence.width)
-    seen_hw = input_size(size_hw, predictor.test_px)
-    frames = stream_frames(sequence, size_hw=seen_hw)
+    stream = stream_frames(sequence, size_hw=input_size(size_hw, predictor.test_px))
     waiting: dict[int, FramePrediction] = {}
+    failure: list[InputError] = []
+
+    def frames() -> Iterator[tuple[int, Image]]:
+        try:
+            yield from stream
+        except InputError as error:
+            failure.append(error)  # raised when the frames on their way have come out
 
     def detections() -> Iterator[tuple[int, Boxes]]:
-        for prediction in predictor.predict(frames, size_hw):
+        for prediction in predictor.predict(frames(), size_hw):
             waiting[prediction.frame] = prediction
             yield prediction.frame, prediction.detections
 
     for frame, tracks in link_stream(detections(), fps=sequence.require_fps(), settings=linker):
         yield Followed(waiting.pop(frame), tracks)
+    if failure:
+        raise failure[0]
 
 
 def open_source(source: str, fps: float | None) -> Sequence:
@@ -86,6 +97,17 @@ def open_source(source: str, fps: float | None) -> Sequence:
     return find_sequence(source, data_root(), fps=fps)
 
 
+def require_new(paths: Iterable[Path]) -> None:
+    """Refuse to write over files that hold something; an empty one is left of a run that failed.
+
+    Raises:
+        InputError: names the first file that is in the way.
+    """
+    for path in paths:
+        if path.exists() and (path.is_dir() or path.stat().st_size):
+            raise InputError(path, "a new file", "one that is there", "use another --out")
+
+
 def track(flags: TrackFlags) -> Path:
     """Follow one source and write its result file; returns the file.
 
@@ -93,25 +115,24 @@ def track(flags: TrackFlags) -> Path:
         InputError: source, weights or settings that cannot be used, or a result that is there.
     """
     sequence = open_source(flags.source, flags.fps)
+    sequence.require_fps()
     linker = linker_settings(flags.linker)
     result = Path(flags.out) / f"{sequence.name}.txt"
-    if result.exists():
-        raise InputError(result, "a new file", "one that is there", "use another --out")
+    video = Path(flags.out) / f"{sequence.name}.mp4"
+    require_new([result, video] if flags.video else [result])
     trained = load_net(flags.weights or default_weights(rendered=False))
     predictor = Predictor(trained, flags.predict)
-    bar = tqdm(total=sequence.length, unit="frame", desc=sequence.name, dynamic_ncols=True)
-    overlay = OverlayWriter(result.with_suffix(".mp4"), sequence) if flags.video else None
-    with ResultWriter(result) as rows, bar:
-        try:
-            for item in follow(sequence, predictor, linker):
-                rows.write(item.tracks)
-                if overlay:
-                    overlay.write(item.prediction.image, item.tracks, item.prediction.density)
-                bar.set_postfix(people=len(item.tracks), density=f"{item.prediction.count:.1f}")
-                bar.update()
-        finally:
+    with ExitStack() as stack:
+        rows = stack.enter_context(ResultWriter(result))
+        overlay = stack.enter_context(OverlayWriter(video, sequence)) if flags.video else None
+        bar = stack.enter_context(progress_bar(sequence.length, unit="frame", title=sequence.name))
+        for item in follow(sequence, predictor, linker):
+            rows.write(item.tracks)
             if overlay:
-                overlay.close()
+                overlay.write(item.prediction.image, item.tracks, item.prediction.density)
+            people, density = len(item.tracks), f"{item.prediction.count:.1f}"
+            bar.set_postfix(people=people, density=density, refresh=False)
+            bar.update()
     return result
 
 

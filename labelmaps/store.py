@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from mot.atomic import atomic_path
 from mot.errors import InputError
+from mot.progress import progress_bar
 
 Items = Callable[[], Iterable[npt.NDArray[Any]]]
 
@@ -62,8 +62,8 @@ class BlockSpec:
 def open_block(spec: BlockSpec, items: Items) -> np.memmap[Any, Any]:
     """Map a block read-only, building it first where it is missing, stale or damaged.
 
-    Two processes may build the same block at once; both get a whole one. A progress bar with rate
-    and time to go stands on stderr while building, and a line says why a block is built again.
+    Two processes may build the same block at once; both get a whole one. A progress bar stands on
+    stderr while building (`mot.progress`), and a line says why a block is built again.
 
     Args:
         spec: what the block is.
@@ -192,7 +192,7 @@ def _write_array(spec: BlockSpec, path: Path, items: Items) -> None:
     count = 0
     with (
         path.open("wb") as file,
-        tqdm(total=spec.shape[0], desc=spec.title, unit=" frames", file=sys.stderr) as bar,
+        progress_bar(spec.shape[0], unit="frame", title=spec.title) as bar,
     ):
         np.lib.format.write_array_header_1_0(file, header)
         for count, item in enumerate(items(), 1):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,7 @@ DENSITY_COVER = 0.35
 
 
 class OverlayWriter:
-    """Draws what was found over the frames and encodes them as they come.
+    """Draws what was found over the frames and encodes them as they come; a context manager.
 
     The video has the size of the first frame that is written, whatever the original's.
 
@@ -36,7 +38,7 @@ class OverlayWriter:
         self.size_hw = (sequence.height, sequence.width)
         self.fps = sequence.require_fps()
         self.trail = max(1, round(TRAIL_S * self.fps))
-        self._recent: list[Boxes] = []
+        self._recent: deque[Boxes] = deque(maxlen=self.trail)
         self._peak = 0.0
         self._video: VideoWriter | None = None
 
@@ -54,7 +56,7 @@ class OverlayWriter:
         if self._video is None:
             self._video = VideoWriter(self.path, self.fps, (height, width))
         shown = tracks.scaled(width / self.size_hw[1], height / self.size_hw[0])
-        self._recent = [*self._recent[-self.trail + 1 :], shown]
+        self._recent.append(shown)
         canvas = image.copy()
         if density is not None:
             # Brightness compares from frame to frame: the brightest so far is the scale.
@@ -70,3 +72,14 @@ class OverlayWriter:
         """Finish the file."""
         if self._video is not None:
             self._video.close()
+
+    def __enter__(self) -> OverlayWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

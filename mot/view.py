@@ -8,14 +8,12 @@ when (`mot.timeline`).
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from mot.annotations import considered, read_results
 from mot.atomic import atomic_path
@@ -24,6 +22,7 @@ from mot.draw import draw_boxes, draw_text, draw_trails, mosaic
 from mot.errors import InputError, one_line_errors
 from mot.frames import stream_frames
 from mot.images import Image
+from mot.progress import progress_bar
 from mot.sequence import Sequence, data_root, find_sequence
 from mot.timeline import Panel, draw_timeline
 from mot.video import VideoWriter
@@ -185,13 +184,13 @@ def _write_video(
     pictures = _rendered(settings, sequence, panels, first, last)
     opening = next(pictures)
     fps = sequence.fps or DEFAULT_FPS
-    progress = tqdm(total=last - first + 1, unit="frame", disable=not sys.stderr.isatty())
-    with progress, VideoWriter(settings.out, fps, opening.shape[:2]) as writer:
+    bar = progress_bar(last - first + 1, unit="frame")
+    with bar, VideoWriter(settings.out, fps, opening.shape[:2]) as writer:
         writer.write(opening)
-        progress.update()
+        bar.update()
         for picture in pictures:
             writer.write(picture)
-            progress.update()
+            bar.update()
 
 
 def _write_still(

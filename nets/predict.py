@@ -1,21 +1,24 @@
 """From a stream of frames to maps and detections: windows of T frames, fused, one frame at a time.
 
-Holds T windows at most, so that a video of any length takes the same memory.
+Holds one window of frames and the sums of its maps, so that a video of any length takes the same
+memory.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from labelmaps.peaks import find_peaks
 from mot.boxes import Boxes
-from mot.errors import InputError
+from mot.errors import InputError, require_setting
 from mot.shapes import expect
 from nets.backends import Runner, make_runner
 from nets.frame_stack import FrameStack, build_net
@@ -27,6 +30,7 @@ Image = npt.NDArray[np.uint8]
 Fused = tuple[int, Image, dict[str, FloatMap]]
 CALIBRATION = "calibration"  # key of a weights file's metadata
 SIZE_GRID = 32  # input sizes are multiples of this many pixels: every stride divides them
+LEAST_PX = f"at least {SIZE_GRID**2} pixels"
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,14 @@ class PredictSettings:
     amp: str = "auto"
     """bf16 arithmetic: on, off or auto."""
 
+    def __post_init__(self) -> None:
+        require = partial(require_setting, self)
+        require("test_px", self.test_px == 0 or self.test_px >= SIZE_GRID**2, f"0 or {LEAST_PX}")
+        require("overlap", self.overlap >= 0, "0 or more frames")
+        require("min_score", 0 <= self.min_score <= 1, "a score in 0..1")
+        require("nms_iou", 0 < self.nms_iou <= 1, "an overlap in (0, 1]")
+        require("amp", self.amp in ("auto", "on", "off"), "auto, on or off")
+
 
 @dataclass(frozen=True)
 class FramePrediction:
@@ -57,7 +69,7 @@ class FramePrediction:
     Attributes:
         frame: 1-based number.
         image: the frame as the net saw it, RGB (H, W, 3).
-        density: people per cell (h, w), at the net's stride over that image.
+        density: people per cell (h, w), at the net's stride over that image; 0 without that head.
         detections: boxes in pixels of the original frame.
     """
 
@@ -79,10 +91,18 @@ class Calibration:
     Attributes:
         score: knots, ascending.
         share: 0..1 at the knots; between them linear, beyond them constant.
+
+    Raises:
+        InputError: no knots, or another number of shares than of scores.
     """
 
     score: tuple[float, ...] = (0.0, 1.0)
     share: tuple[float, ...] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if not self.score or len(self.score) != len(self.share):
+            got = f"{len(self.score)} scores, {len(self.share)} shares"
+            raise InputError("calibration", "a share for each score", got, "calibrate again")
 
     def __call__(self, score: FloatMap) -> FloatMap:
         """Map scores (N,) to shares (N,)."""
@@ -121,8 +141,20 @@ def load_net(path: Path | str) -> TrainedNet:
     net = build_net(NetSettings.from_json(metadata["settings"], where=path))
     check_state(net, state, where=str(path))
     net.load_state_dict(state)
-    curve = Calibration(*map(tuple, json.loads(metadata.get(CALIBRATION, "[]"))))
-    return TrainedNet(net.eval(), int(metadata["test_px"]), curve)
+    return TrainedNet(net.eval(), *_read_notes(metadata, path))
+
+
+def _read_notes(metadata: Mapping[str, str], path: Path | str) -> tuple[int, Calibration]:
+    """What weights carry beside the net's settings: pixels per frame and the calibration."""
+    remedy = "train or calibrate the net again"
+    try:
+        curve = Calibration(*map(tuple, json.loads(metadata.get(CALIBRATION, "[]"))))
+        test_px = int(metadata["test_px"])
+    except (TypeError, ValueError) as error:
+        raise InputError(path, "numbers as test_px and calibration", error, remedy) from error
+    if test_px < SIZE_GRID**2:
+        raise InputError(path, f"{LEAST_PX} per frame as test_px", test_px, remedy)
+    return test_px, curve
 
 
 def input_size(size_hw: tuple[int, int], test_px: int) -> tuple[int, int]:
@@ -149,6 +181,7 @@ class Predictor:
         net = trained.net
         self.frames, self.stride = net.settings.frames, net.settings.stride
         self.calibration = trained.calibration
+        self.has_density = "density" in net.settings.heads
         self.test_px = settings.test_px or trained.test_px
         if not 0 <= settings.overlap < self.frames:
             expected = f"0 .. {self.frames - 1} (the net's T is {self.frames})"
@@ -223,9 +256,8 @@ class Predictor:
         density = maps["density"][0] if "density" in maps else np.zeros(cells, np.float32)
         if "box" not in maps:
             return FramePrediction(number, image, density, Boxes.empty())
-        centre = 1 / (1 + np.exp(-maps["centre"][0]))
         ltwh, score = find_peaks(
-            centre,
+            expit(maps["centre"][0]),
             maps["box"],
             stride=self.stride,
             min_score=self.settings.min_score,

@@ -1,0 +1,30 @@
+"""Progress on stderr: rate and time to go for who watches a terminal, silence in a log file."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from tqdm import tqdm
+
+
+def progress_bar(
+    total: int, *, unit: str, title: str | None = None, start: int = 0, shown: bool = True
+) -> tqdm[NoReturn]:
+    """Make a bar; use it as a context manager and call its `update` after each unit.
+
+    Args:
+        total: units of the whole work.
+        unit: what is counted, in the singular.
+        title: what stands before the bar.
+        start: units done earlier.
+        shown: False for none; without a terminal on stderr there is none either.
+    """
+    return tqdm(
+        total=total,
+        initial=start,
+        unit=unit,
+        desc=title,
+        disable=None if shown else True,
+        dynamic_ncols=True,
+        smoothing=0.1,
+    )
