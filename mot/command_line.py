@@ -59,10 +59,12 @@ def _refusal(stop: BaseException, text: str) -> InputError:
         if isinstance(link, InputError):
             return link
         link = link.__cause__ or link.__context__
-    rows = [row.strip("│╭╮╰╯ ") for row in text.splitlines()[1:]]
+    # Where the terminal knows ASCII only, the box is drawn with | and -.
     message: list[str] = []
-    for row in rows:
-        if not row.strip("─"):
+    for row in text.splitlines()[1:]:
+        words = row.strip("│|╭╮╰╯ ")
+        if words.strip("─-"):
+            message.append(words)
+        elif message:
             break
-        message.append(row)
     return InputError("command line", "known flags and values", " ".join(message), "see --help")

@@ -148,7 +148,8 @@ def _read_notes(metadata: Mapping[str, str], path: Path | str) -> tuple[int, Cal
     """What weights carry beside the net's settings: pixels per frame and the calibration."""
     remedy = "train or calibrate the net again"
     try:
-        curve = Calibration(*map(tuple, json.loads(metadata.get(CALIBRATION, "[]"))))
+        score, share = json.loads(metadata.get(CALIBRATION, "[[0, 1], [0, 1]]"))
+        curve = Calibration(tuple(map(float, score)), tuple(map(float, share)))
         test_px = int(metadata["test_px"])
     except (TypeError, ValueError) as error:
         raise InputError(path, "numbers as test_px and calibration", error, remedy) from error

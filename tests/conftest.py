@@ -97,6 +97,25 @@ def scene(make_scene: MakeScene) -> Path:
     return make_scene()
 
 
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a small untrained net, T = 3, that takes much of what it sees for people."""
+    import torch  # late: most tests need none
+
+    from nets.frame_stack import build_net
+    from nets.settings import NetSettings
+    from nets.weights import save_weights
+
+    settings = NetSettings(frames=3, width=0.125, neck_channels=8, deepest=8)
+    torch.manual_seed(0)
+    net = build_net(settings)
+    torch.nn.init.constant_(net.heads.maps["centre"].out.bias, 2.0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    notes = {"settings": settings.to_json(), "test_px": str(64 * 64)}
+    save_weights(path, net.state_dict(), notes)
+    return path
+
+
 @pytest.fixture
 def real_data() -> Iterator[Path]:
     """Folder of real sequences, for tests marked `real`; skips where there is none."""

@@ -1,0 +1,23 @@
+import pytest
+
+from mot.errors import InputError
+from nets import shipped
+
+
+def test_each_kind_of_video_has_its_weights(monkeypatch, tmp_path):
+    for name in ("REAL", "SYNTHETIC"):
+        path = tmp_path / name
+        path.touch()
+        monkeypatch.setattr(shipped, name, path)
+    assert shipped.default_weights(rendered=False) == tmp_path / "REAL"
+    assert shipped.default_weights(rendered=True) == tmp_path / "SYNTHETIC"
+
+
+def test_missing_weights_name_the_flag(monkeypatch, tmp_path):
+    monkeypatch.setattr(shipped, "REAL", tmp_path / "none.safetensors")
+    with pytest.raises(InputError, match="--weights"):
+        shipped.default_weights(rendered=False)
+
+
+def test_weights_lie_beside_the_code():
+    assert shipped.WEIGHTS.name == "weights" and shipped.WEIGHTS.is_dir()
