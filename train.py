@@ -21,9 +21,10 @@ from nets.density_job import density_job
 from nets.frame_stack import build_net
 from nets.ranks import rank
 from nets.recipe import TrainSettings, load_recipe, recipe_text
+from nets.schedule import frozen_stages
 from nets.sources import training_sources, validation_sources
 from nets.start import start_from
-from nets.training import train
+from nets.training import choose_device, train
 
 CONFIG = "config.yaml"
 VALIDATION_BATCHES = 8
@@ -62,12 +63,15 @@ def run_training(settings: TrainSettings, run: Path, *, resume: bool = False) ->
     """
     config = recipe_text(settings)
     main = rank() == 0
+    # What cannot be used is refused here, before anything is written.
     if resume:
-        read_checkpoint(run / CHECKPOINT, config)  # refused here, before anything is written
+        read_checkpoint(run / CHECKPOINT, config)
     elif main and (run / "log.csv").exists():
         raise InputError(run, "a new run folder", "one with a log", "use another --out or --resume")
+    choose_device(settings.schedule.device)
     torch.manual_seed(settings.schedule.seed)
     net = build_net(settings.net)
+    frozen_stages(net, settings.schedule.freeze)
     steps, seed = settings.schedule.max_steps, settings.schedule.seed
     training = batches(*training_sources(settings.data), settings, seed, steps)
     held_out = validation_sources(settings.data)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from mot.atomic import atomic_path
 
@@ -15,6 +14,9 @@ def draw_curves(log: Path, picture: Path) -> None:
     table = pd.read_csv(log)
     if table.empty:
         return
+    # Imported late: loader processes, which import the training, draw nothing.
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, 7), layout="constrained")
     loss, mass, gradient, rate = figure.subplots(2, 2).flat
     parts = [c for c in table.columns if c == "loss" or c.endswith("_loss")]

@@ -29,6 +29,8 @@ from nets.training import Job, choose_device, train, use_bf16
 from nets.weights import load_weights
 
 CPU = {"device": "cpu", "amp": "off"}
+# Each loader process imports torch anew, which takes seconds.
+WITH_LOADERS = pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 
 
 # --- the loop, on a linear net -------------------------------------------------------------------
@@ -268,14 +270,13 @@ def assert_same_run(one, other):
         assert all(torch.equal(value, states[1][key][name]) for name, value in moments.items())
 
 
-def test_a_resumed_run_is_the_run_that_did_not_stop(settings, tmp_path, monkeypatch):
+@WITH_LOADERS
+def test_a_resumed_run_is_the_run_that_did_not_stop(workers, settings, tmp_path, monkeypatch):
     """With and without loader processes, and in the middle of a row of the log."""
     command.run_training(settings, tmp_path / "whole")
-    train_in_two(settings, tmp_path / "parts", monkeypatch)
+    schedule = replace(settings.schedule, workers=workers)
+    train_in_two(replace(settings, schedule=schedule), tmp_path / "parts", monkeypatch)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
-    loader = replace(settings, schedule=replace(settings.schedule, workers=1))
-    train_in_two(loader, tmp_path / "loader", monkeypatch)
-    assert_same_run(tmp_path / "whole", tmp_path / "loader")
 
 
 def test_a_run_leaves_its_folder_complete(settings, tmp_path):
@@ -440,7 +441,7 @@ def test_a_folder_that_cannot_be_written_ends_in_one_line(settings, tmp_path, ca
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@WITH_LOADERS
 def test_a_photo_that_breaks_while_training_is_named(workers, settings, tmp_path):
     """Loader processes hand on the error as it is."""
     import cv2
@@ -560,8 +561,9 @@ if __name__ == "__main__":
 """
 
 
-def test_two_processes_train_one_net(settings, tmp_path):
-    schedule = replace(settings.schedule, max_steps=3, workers=1, log_every=1)
+@WITH_LOADERS
+def test_two_processes_train_one_net(workers, settings, tmp_path):
+    schedule = replace(settings.schedule, max_steps=3, workers=workers, log_every=1)
     (tmp_path / "recipe.yaml").write_text(command.recipe_text(replace(settings, schedule=schedule)))
     (tmp_path / "script.py").write_text(RANK_SCRIPT)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
