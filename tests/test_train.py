@@ -19,6 +19,13 @@ def data(make_scene, tmp_path):
     return ["--data", str(tmp_path), "--cache", str(tmp_path / "cache")]
 
 
+@pytest.fixture(autouse=True)
+def without_pictures(request, monkeypatch):
+    """Curves take most of a tiny run's time; one test looks at them."""
+    if "first_page" not in request.node.name:
+        monkeypatch.setattr("nets.density_job.draw_curves", lambda log, picture: None)
+
+
 def refused(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         train.main(arguments)

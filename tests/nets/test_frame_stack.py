@@ -9,7 +9,6 @@ from nets.frame_stack import MENU, FrameStack, TemporalMixer, build_net
 from nets.heads import CHANNELS
 from nets.settings import FUSE_DEPTHS, NetSettings
 
-
 # Mean and deviation of each map of the net below, seeds 0 and 1.
 GOLDEN = {
     "density": [0.999933, 0.000456707],
