@@ -34,6 +34,7 @@ from track import follow, require_new
 
 RENDERED = "synthetic"
 DETECTIONS = ("net", "public")
+JOIN_TABLES = 1000  # so many tables of one frame each weigh more than their rows
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ def run_net(
         for item in follow(sequence, predictor, linker):
             rows.write(item.tracks)
             tracks.append(item.tracks)
+            if len(tracks) == JOIN_TABLES:
+                tracks = [Boxes.concatenate(tracks)]
             counts.append(item.prediction.count)
             if overlay:
                 overlay.write(item.prediction.image, item.tracks, item.prediction.density)

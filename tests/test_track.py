@@ -116,7 +116,7 @@ def test_nothing_is_written_over(video, tiny_weights, tmp_path, capsys):
         (["{video}", "--fps", "-1"], "--fps"),
         (["{video}", "--min-score", "2"], "--min-score"),
         (["{text}"], "text"),
-        ([], "source"),
+        ([], "(required)"),
     ],
 )
 def test_what_cannot_be_used_ends_in_one_line(
