@@ -9,6 +9,7 @@ import argparse
 import multiprocessing
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
@@ -122,10 +123,11 @@ def main() -> None:
         folder, weights = Path(name) / "long", Path(name) / "tiny.safetensors"
         write_sequence(folder, args.frames)
         write_weights(weights)
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(1) as pool:
-            task = (folder, weights, Path(name) / "run", args.threads)
-            settled, last = pool.apply(follow_and_watch, task)
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+            run = Path(name) / "run"
+            watched = pool.submit(follow_and_watch, folder, weights, run, args.threads)
+            settled, last = watched.result()
     print(f"peak at frame {SETTLED_AT}: {settled:.1f} MB, in the end: {last:.1f} MB")
     print(f"growth {last - settled:.1f} MB, bar {BAR_MB:g} MB")
 

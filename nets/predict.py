@@ -135,8 +135,9 @@ def load_net(path: Path | str) -> TrainedNet:
         InputError: missing, truncated or foreign file, or weights of another shape.
     """
     state, metadata = load_weights(Path(path))
-    if not {"settings", "test_px"} <= set(metadata):
-        got = "a file without net settings"
+    missing = [name for name in ("settings", "test_px") if name not in metadata]
+    if missing:
+        got = f"a file whose metadata lacks {' and '.join(missing)}"
         raise InputError(path, "weights of a Footfall net", got, "name RUN/weights.safetensors")
     net = build_net(NetSettings.from_json(metadata["settings"], where=path))
     check_state(net, state, where=str(path))
