@@ -16,7 +16,7 @@ from mot.sequence import Sequence
 from mot.video import VideoWriter
 
 TRAIL_S = 2.0
-DENSITY_COVER = 0.35
+DENSITY_COVER = 0.5
 
 
 class OverlayWriter:
