@@ -14,6 +14,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 EXIT_BAD_INPUT = 2
+EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells expect
 
 
@@ -65,6 +66,10 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(EXIT_BAD_INPUT)
+        except BrokenPipeError:
+            # The reader of our output has left (`… | head`): nothing more to say, and nobody to.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(EXIT_BROKEN_PIPE)
         except OSError as error:
             place = error.filename or "file system"
             reason = error.strerror or str(error)

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import isotonic_regression, linear_sum_assignment
-from tqdm import tqdm
 
 from mot.annotations import considered, ignore_regions
 from mot.boxes import Boxes, iou_matrix
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
 from mot.frames import stream_frames
+from mot.progress import progress_bar
 from mot.sequence import Sequence, data_root, find_sequence
 from nets.predict import (
     CALIBRATION,
@@ -107,12 +107,14 @@ def measure(
     length = min(predictor.frames, sequence.length)
     starts = np.unique(np.linspace(1, sequence.length - length + 1, windows).round().astype(int))
     scores, hits = [np.empty(0)], [np.empty(0, bool)]
-    for start in tqdm(starts.tolist(), desc=sequence.name, unit="window", disable=None):
-        frames = stream_frames(sequence, size_hw=seen_hw, first=start, last=start + length - 1)
-        for prediction in predictor.predict(frames, size_hw):
-            score, hit = judge(prediction.detections, truth.at(prediction.frame))
-            scores.append(score)
-            hits.append(hit)
+    with progress_bar(len(starts), unit="window", title=sequence.name) as bar:
+        for start in starts.tolist():
+            frames = stream_frames(sequence, size_hw=seen_hw, first=start, last=start + length - 1)
+            for prediction in predictor.predict(frames, size_hw):
+                score, hit = judge(prediction.detections, truth.at(prediction.frame))
+                scores.append(score)
+                hits.append(hit)
+            bar.update()
     return np.concatenate(scores), np.concatenate(hits)
 
 

@@ -24,6 +24,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from mot.errors import InputError
+from mot.progress import progress_bar
 from nets.checkpoint import CHECKPOINT, State, write_tensors
 from nets.ranks import any_rank, process_group, rank, share_gradients
 from nets.run_log import Log
@@ -136,7 +137,8 @@ def _loop(
     bf16 = use_bf16(settings.amp, device)
     saved_at = time.monotonic()
     batches = iter(job.batches(state.step))
-    with _progress(state.step, settings.max_steps, log is not None) as bar:
+    shown = log is not None
+    with progress_bar(settings.max_steps, unit="step", start=state.step, shown=shown) as bar:
         while state.step < settings.max_steps and not any_rank(stop.asked, device):
             batch = _next_batch(batches, stop)
             if batch is None:
@@ -306,9 +308,3 @@ def _stop_on_signal() -> Iterator[_Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _progress(step: int, total: int, shown: bool) -> tqdm[Any]:
-    return tqdm(
-        total=total, initial=step, unit="step", disable=not shown, dynamic_ncols=True, smoothing=0.1
-    )
