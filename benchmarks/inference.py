@@ -25,9 +25,9 @@ BAR = 25.0
 VGG16_TO_CONV4_3 = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512)
 NETS = {
     "VGG16-BN width 0.5, fuse input": NetSettings(frames=FRAMES, width=0.5),
-    "ResNet-18, fuse input": NetSettings(frames=FRAMES, backbone="resnet18"),
-    "ResNet-18, fuse 4": NetSettings(frames=FRAMES, backbone="resnet18", fuse="4"),
-    "ResNet-18, fuse none": NetSettings(frames=FRAMES, backbone="resnet18", fuse="none"),
+    "ResNet-18, fuse input": NetSettings(frames=FRAMES, width=1.0, backbone="resnet18"),
+    "ResNet-18, fuse 4": NetSettings(frames=FRAMES, width=1.0, backbone="resnet18", fuse="4"),
+    "ResNet-18, fuse none": NetSettings(frames=FRAMES, width=1.0, backbone="resnet18", fuse="none"),
 }
 Pass = Callable[[], object]
 
