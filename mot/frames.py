@@ -5,6 +5,7 @@ The way from `mot.sequence` into everything that looks at pixels.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import queue
@@ -157,6 +158,16 @@ def _ahead(start: Callable[[], Iterator[Numbered]], ahead: int) -> Iterator[Numb
             source.close()  # type: ignore[attr-defined]
 
     thread = threading.Thread(target=decode, name="decode-ahead", daemon=True)
+
+    def stop() -> None:
+        stopped.set()
+        # An empty place lets a thread that is about to put find out at once.
+        with contextlib.suppress(queue.Empty):
+            waiting.get_nowait()
+        thread.join()
+
+    # A thread still inside a decoder when the interpreter is taken down aborts the process.
+    atexit.register(stop)
     thread.start()
     try:
         while (item := waiting.get()) is not _End:
@@ -164,8 +175,5 @@ def _ahead(start: Callable[[], Iterator[Numbered]], ahead: int) -> Iterator[Numb
                 raise item.error
             yield item
     finally:
-        stopped.set()
-        # An empty place lets a thread that is about to put find out at once.
-        with contextlib.suppress(queue.Empty):
-            waiting.get_nowait()
-        thread.join()
+        atexit.unregister(stop)
+        stop()
