@@ -53,6 +53,8 @@ class EvalFlags:
     """net: boxes by the net; public: those in det/det.txt, which need no frames."""
     linker: str = "byte"
     """How detections become tracks: see reid.linker.MENU."""
+    online: bool = False
+    """Report every frame at once: no boxes from before a track's confirmation, gaps stay gaps."""
     fps: float | None = None
     """Frames per second; overrides what the sequences say, if they say anything."""
     scenes: int = 4
@@ -153,7 +155,7 @@ def evaluate(flags: EvalFlags) -> list[SequenceScores]:
     out = Path(flags.out)
     if (out / "scores.json").exists():
         raise InputError(out, "a new run folder", "one with scores", "use another --out")
-    linker = linker_settings(flags.linker)
+    linker = linker_settings(flags.linker, online=flags.online)
     sequences = find_sequences(flags)
     endings = (".txt", ".mp4") if flags.video else (".txt",)
     require_new(out / f"{sequence.name}{end}" for sequence in sequences for end in endings)

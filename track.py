@@ -41,6 +41,8 @@ class TrackFlags:
     """Weights of a net (.safetensors); none = those that come with Footfall."""
     linker: str = "byte"
     """How detections become tracks: see reid.linker.MENU."""
+    online: bool = False
+    """Report every frame at once: no boxes from before a track's confirmation, gaps stay gaps."""
     fps: float | None = None
     """Frames per second; overrides what the source says, if it says anything."""
     video: bool = False
@@ -116,7 +118,7 @@ def track(flags: TrackFlags) -> Path:
     """
     sequence = open_source(flags.source, flags.fps)
     sequence.require_fps()
-    linker = linker_settings(flags.linker)
+    linker = linker_settings(flags.linker, online=flags.online)
     result = Path(flags.out) / f"{sequence.name}.txt"
     video = Path(flags.out) / f"{sequence.name}.mp4"
     require_new([result, video] if flags.video else [result])

@@ -1,20 +1,24 @@
 """Linking of whole videos: detections of every frame in, tracks out, as a stream or as a table.
 
 A track gets its id only when it is confirmed. Both functions hold a frame back until every track
-that it shows has been confirmed or has died, so that tracks are reported from their first box on.
+that it shows has been confirmed or has died, so that tracks are reported from their first box on,
+and then until nobody who is missed there can come back in time for the gap to be filled.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from mot.boxes import Boxes
 from mot.errors import InputError
+from reid.gaps import fill_gaps
 from reid.linker import MENU, Linker, LinkerSettings, check_detections
 
 Held = tuple[int, Boxes, npt.NDArray[np.intp]]
@@ -30,15 +34,24 @@ def link_stream(
     Args:
         frames: (1-based number, detections of that frame) in ascending order, scores in 0..1.
         fps: frames per second.
-        settings: of the linker; without backfill no frame is held back.
+        settings: of the linker; without backfill and filled gaps no frame is held back.
 
     Yields:
-        (number, boxes of the confirmed tracks ordered by id) for every frame, confirm_s later.
+        (number, boxes of the confirmed tracks ordered by id) for every frame, confirm_s and
+        fill_gap_s later.
 
     Raises:
         InputError: as `Linker.update`.
     """
     machine = Linker(settings, fps)
+    longest = math.floor(min(settings.fill_gap_s, settings.max_gap_s) * fps + 1e-6)
+    return fill_gaps(_confirmed(frames, machine, settings), max_frames=longest)
+
+
+def _confirmed(
+    frames: Iterable[tuple[int, Boxes]], machine: Linker, settings: LinkerSettings
+) -> Iterator[tuple[int, Boxes]]:
+    """Yield every frame when all that it shows are confirmed or dead."""
     delay = machine.confirm_frames if settings.backfill else 0
     held: deque[Held] = deque()
     for number, detections in frames:
@@ -66,11 +79,16 @@ def _settled(held: deque[Held]) -> Boxes:
     return boxes[np.argsort(boxes.id, kind="stable")]
 
 
-def linker_settings(name: str) -> LinkerSettings:
-    """Look a linker up on the menu; raises InputError where it is not there."""
+def linker_settings(name: str, *, online: bool = False) -> LinkerSettings:
+    """Look a linker up on the menu; raises InputError where it is not there.
+
+    Args:
+        name: a key of `MENU`.
+        online: report every frame at once, knowing nothing of later ones.
+    """
     if name not in MENU:
         raise InputError("--linker", f"one of {', '.join(MENU)}", name, "choose one of them")
-    return MENU[name]
+    return replace(MENU[name], backfill=False, fill_gap_s=0.0) if online else MENU[name]
 
 
 def unit_scores(detections: Boxes) -> tuple[Boxes, int]:

@@ -45,6 +45,9 @@ class LinkerSettings:
             at once. Tracks of the first frame are confirmed at once.
         backfill: whether `link` also reports the boxes of a confirmed track from before its
             confirmation; a live linker cannot.
+        fill_gap_s: longest gap of a track that `link` fills with boxes on the straight line between
+            its two sides, in seconds; longer = more hidden people are reported, more wrong boxes,
+            and frames are held back for longer; a live linker cannot.
         duplicate_iou: of a seen and a lost track that overlap more than this, the one with the
             shorter life is removed; higher = fewer removals; 1 = none.
         output: box that is reported: "measured" = the detection, "filtered" = the motion model's
@@ -71,6 +74,7 @@ class LinkerSettings:
     max_gap_s: float = 1.25
     confirm_s: float = 0.1
     backfill: bool = True
+    fill_gap_s: float = 1.25
     duplicate_iou: float = 0.9
     output: str = "filtered"
     measurement_noise: float = 0.15

@@ -12,7 +12,7 @@ from mot.errors import InputError
 from mot.scoring import score_sequence
 from mot.sequence import data_root, find_sequence
 from reid.linker import MENU, Linker, LinkerSettings
-from reid.linking import link, unit_scores
+from reid.linking import link, linker_settings, unit_scores
 
 FPS = 10.0
 BYTE = MENU["byte"]
@@ -29,7 +29,8 @@ def person(frames, x, y=100.0, w=40.0, h=100.0, score=0.9):
 
 def linked(*people, length=30, linker="byte", **changes):
     together = Boxes.concatenate(people)
-    return link(together, length=length, fps=FPS, settings=replace(MENU[linker], **changes))
+    settings = replace(MENU[linker], **{"fill_gap_s": 0.0} | changes)
+    return link(together, length=length, fps=FPS, settings=settings)
 
 
 def ids_at(tracks, frame):
@@ -183,10 +184,10 @@ def test_ids_count_from_1_without_gaps_and_once_a_frame(linker, seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_frame_by_frame_equals_link_without_backfill(seed):
+def test_frame_by_frame_equals_online_link(seed):
     scene, live = crowd(seed), Linker(BYTE, FPS)
     rows = Boxes.concatenate([live.update(boxes) for _, boxes in scene.by_frame(12)])
-    whole = link(scene, length=12, fps=FPS, settings=replace(BYTE, backfill=False))
+    whole = link(scene, length=12, fps=FPS, settings=linker_settings("byte", online=True))
     npt.assert_array_equal(rows.ltwh, whole.ltwh)
     npt.assert_array_equal(rows.id, whole.id)
 
@@ -264,6 +265,7 @@ LATE = Boxes.concatenate([person([1], 900.0), person(range(5, 31), 50.0)])
         (roughness, JITTER, "measurement_noise", 0.5, 0.02),
         (roughness, JITTER, "position_noise", 0.02, 1.0),
         (roughness, JITTER, "velocity_noise", 0.05, 5.0),
+        (rows, BLINK, "fill_gap_s", 0.0, 0.1),
         (rows, WEAK_JUMPS, "min_iou_low", 0.95, 0.2),
         (reach, person([1, 2, 3], lambda t: 12 * t), "start_speed", 0.01, 5.0),
     ],

@@ -10,7 +10,7 @@ from reid.linking import link, link_stream, linker_settings, unit_scores
 
 FPS = 10.0
 BYTE = MENU["byte"]
-DELAY = round(BYTE.confirm_s * FPS)
+CONFIRM, GAP = round(BYTE.confirm_s * FPS), int(BYTE.fill_gap_s * FPS)
 
 
 def crowd(seed=0, length=40, people=6):
@@ -49,7 +49,17 @@ def test_the_stream_gives_every_frame_once_and_what_link_gives(linker, backfill)
         np.testing.assert_array_equal(rows_of(table), rows_of(whole))
 
 
-def test_a_frame_waits_no_longer_than_confirmation_takes():
+@pytest.mark.parametrize(
+    "settings, delay",
+    [
+        (BYTE, CONFIRM + GAP),
+        (replace(BYTE, fill_gap_s=0.0), CONFIRM),
+        (replace(BYTE, fill_gap_s=0.3), CONFIRM + 3),
+        (replace(BYTE, max_gap_s=0.2), CONFIRM + 2),
+        (linker_settings("byte", online=True), 0),
+    ],
+)
+def test_a_frame_waits_no_longer_than_confirmation_and_gaps_take(settings, delay):
     taken = []
 
     def frames():
@@ -57,11 +67,8 @@ def test_a_frame_waits_no_longer_than_confirmation_takes():
             taken.append(number)
             yield number, boxes
 
-    for backfill, delay in ((True, DELAY), (False, 0)):
-        taken.clear()
-        settings = replace(BYTE, backfill=backfill)
-        for frame, _ in link_stream(frames(), fps=FPS, settings=settings):
-            assert len(taken) == min(frame + delay, 40)
+    for frame, _ in link_stream(frames(), fps=FPS, settings=settings):
+        assert len(taken) == min(frame + delay, 40)
 
 
 def test_tracks_are_reported_from_their_first_box_on():
@@ -73,7 +80,7 @@ def test_tracks_are_reported_from_their_first_box_on():
 
 def test_a_track_that_is_never_confirmed_is_never_reported():
     # In frame 1 tracks are confirmed at once, so the flash comes later.
-    flash = Boxes.of(range(5, 5 + DELAY), [[10.0, 50, 40, 100]] * DELAY, score=0.9)
+    flash = Boxes.of(range(5, 5 + CONFIRM), [[10.0, 50, 40, 100]] * CONFIRM, score=0.9)
     assert not any(len(b) for _, b in link_stream(flash.by_frame(20), fps=FPS, settings=BYTE))
 
 

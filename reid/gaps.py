@@ -1,0 +1,67 @@
+"""Short gaps of tracks, filled: a person who was found again was there meanwhile.
+
+After the linker, over its stream of frames; no new track and no new identity comes of it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from mot.boxes import Boxes
+
+FILLED_SCORE = 0.0  # nothing was detected there
+
+
+def fill_gaps(
+    frames: Iterable[tuple[int, Boxes]], *, max_frames: int
+) -> Iterator[tuple[int, Boxes]]:
+    """Put boxes on the straight line between both sides of each gap of up to `max_frames` frames.
+
+    Args:
+        frames: (1-based number, boxes of tracks) in ascending order, each id once per frame.
+        max_frames: longest gap that is filled; 0 = none.
+
+    Yields:
+        (number, boxes ordered by id) for every frame, `max_frames` later. A filled box has the
+        score 0, an unknown visibility, and the class that its track had before.
+    """
+    held: deque[tuple[int, list[Boxes]]] = deque()
+    latest = Boxes.empty()  # last box of each track that may still come back in time
+    for number, boxes in frames:
+        filled = _lines(latest, boxes)
+        for earlier, parts in held:
+            parts.append(filled[filled.frame == earlier])
+        held.append((number, [boxes]))
+        latest = Boxes.concatenate([latest[~np.isin(latest.id, boxes.id)], boxes])
+        latest = latest[latest.frame >= number - max_frames]
+        while held and held[0][0] + max_frames <= number:
+            yield _ordered(*held.popleft())
+    while held:
+        yield _ordered(*held.popleft())
+
+
+def _lines(before: Boxes, after: Boxes) -> Boxes:
+    """Boxes in the frames between two boxes of the same track, for all tracks that are in both."""
+    _, start, end = np.intersect1d(before.id, after.id, return_indices=True)
+    first, last = before[start], after[end]
+    steps = (last.frame - first.frame).astype(np.intp)
+    missing = np.maximum(steps - 1, 0)
+    track = np.repeat(np.arange(len(missing)), missing)
+    place = np.arange(len(track)) - np.repeat(np.cumsum(missing) - missing, missing) + 1
+    share = (place / steps[track])[:, None]
+    ltwh = first.ltwh[track] * (1 - share) + last.ltwh[track] * share
+    return Boxes.of(
+        first.frame[track] + place,
+        ltwh,
+        id=first.id[track],
+        score=FILLED_SCORE,
+        category=first.cls[track],
+    )
+
+
+def _ordered(number: int, parts: list[Boxes]) -> tuple[int, Boxes]:
+    boxes = Boxes.concatenate(parts)
+    return number, boxes[np.argsort(boxes.id, kind="stable")]

@@ -1,0 +1,92 @@
+import numpy as np
+import numpy.testing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mot.boxes import Boxes
+from reid.gaps import FILLED_SCORE, fill_gaps
+
+
+def track(frames, identity=1, speed=10.0, category=1):
+    frames = np.asarray(frames, float)
+    ltwh = np.column_stack([speed * frames, np.full((len(frames), 3), [5.0, 20.0, 60.0])])
+    return Boxes.of(
+        frames, ltwh, id=identity, score=0.9, category=category, visibility=0.5
+    ).sorted_by_frame()
+
+
+def filled(*tracks, longest, length=20):
+    table = Boxes.concatenate(tracks).sorted_by_frame()
+    frames = list(fill_gaps(table.by_frame(length), max_frames=longest))
+    assert [number for number, _ in frames] == list(range(1, length + 1))
+    for number, boxes in frames:
+        assert (boxes.frame == number).all() and (np.diff(boxes.id) > 0).all()
+    return Boxes.concatenate([boxes for _, boxes in frames])
+
+
+def test_a_gap_is_filled_along_the_straight_line():
+    given_rows = track([3, 4, 8, 9], category=2)
+    rows = filled(given_rows, longest=3)
+    assert rows.frame.tolist() == [3, 4, 5, 6, 7, 8, 9]
+    npt.assert_allclose(rows.ltwh, track(range(3, 10)).ltwh)
+    new = np.isin(rows.frame, [5, 6, 7])
+    assert (rows.score[new] == FILLED_SCORE).all() and (rows.visibility[new] == -1).all()
+    assert (rows.cls == 2).all()
+    assert (rows[~new].score == given_rows.score).all()
+    assert (rows[~new].visibility == given_rows.visibility).all()
+
+
+def test_only_gaps_up_to_the_limit_are_filled():
+    walk = track([1, 4, 8])  # gaps of 2 and 3
+    assert filled(walk, longest=1).frame.tolist() == [1, 4, 8]
+    assert filled(walk, longest=2).frame.tolist() == [1, 2, 3, 4, 8]
+    assert filled(walk, longest=3).frame.tolist() == list(range(1, 9))
+
+
+def test_tracks_are_filled_each_for_itself():
+    rows = filled(track([1, 5], 1), track([2, 6], 2, speed=-3.0), track([4], 3), longest=5)
+    assert [rows.at(k).id.tolist() for k in range(1, 8)] == [
+        [1], [1, 2], [1, 2], [1, 2, 3], [1, 2], [2], [],
+    ]  # fmt: skip
+    npt.assert_allclose(rows[rows.id == 2].x, [-3.0 * k for k in range(2, 7)])
+
+
+def test_frames_that_are_not_in_the_stream_stay_out():
+    walk = track([1, 7])
+    stream = [(k, walk.at(k)) for k in (1, 3, 5, 7)]
+    rows = dict(fill_gaps(stream, max_frames=5))
+    assert {k: boxes.x.tolist() for k, boxes in rows.items()} == {
+        1: [10],
+        3: [30],
+        5: [50],
+        7: [70],
+    }
+
+
+@pytest.mark.parametrize("longest", [0, 1, 4])
+def test_a_frame_waits_no_longer_than_a_gap_may_last(longest):
+    taken = []
+
+    def frames():
+        for number, boxes in track(range(1, 21)).by_frame(20):
+            taken.append(number)
+            yield number, boxes
+
+    for number, _ in fill_gaps(frames(), max_frames=longest):
+        assert len(taken) == min(number + longest, 20)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10**6), st.integers(0, 6))
+def test_what_was_there_stays_and_no_short_gap_is_left(seed, longest):
+    rng = np.random.default_rng(seed)
+    tracks = [track(np.flatnonzero(rng.random(20) < 0.4) + 1, k) for k in (1, 2, 3)]
+    rows = filled(*tracks, longest=longest)
+    for k, before in enumerate(tracks, start=1):
+        mine = rows[rows.id == k]
+        found = mine[np.isin(mine.frame, before.frame)]
+        npt.assert_array_equal(found.ltwh, before.ltwh)
+        gaps = np.diff(mine.frame) - 1
+        assert ((gaps == 0) | (gaps > longest)).all()
+        assert len(mine) == len(before) + sum(g for g in np.diff(before.frame) - 1 if g <= longest)
