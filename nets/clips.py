@@ -29,21 +29,32 @@ from nets.losses import MapScale, Targets
 
 Image = npt.NDArray[np.uint8]
 BoxTable = npt.NDArray[np.float32]
-HIDDEN_VISIBILITY = 0.15  # below it nothing of a person is left to see: ignored, neither yes nor no
+HIDDEN_VISIBILITY = 0.15  # below it nothing of a person is left to see: counted, not detected
 SMALLEST_PX = 10.0  # people lower than this in the crop are ignored
 SCALE_SAMPLES = 64  # clips that the map units are measured on
 
 
 @dataclass(frozen=True)
 class People:
-    """Whom a frame shows: boxes (N, 4) ltwh in its pixels, ids (N,), and ignore regions (M, 4).
+    """Whom a frame holds, boxes as ltwh in its pixels.
 
-    Ids are negative where nobody knows them.
+    Attributes:
+        ltwh: people who can be seen (N, 4).
+        ids: their identities (N,), negative where nobody knows them.
+        hidden: people behind others or things (K, 4): they belong to the count, and no detection
+            of them is asked for or held against the net.
+        ignored: regions (M, 4) that say nothing of any map.
     """
 
     ltwh: BoxTable
     ids: npt.NDArray[np.float32]
+    hidden: BoxTable
     ignored: BoxTable
+
+    @property
+    def counted(self) -> BoxTable:
+        """Boxes of all people, seen or hidden (N + K, 4)."""
+        return np.concatenate([self.ltwh, self.hidden])
 
 
 class Source(Protocol):
@@ -114,9 +125,9 @@ class StillSource:
 def _people_of(rows: Boxes) -> People:
     wanted = considered(rows)
     hidden = wanted & (rows.visibility >= 0) & (rows.visibility < HIDDEN_VISIBILITY)
-    ignored = hidden | (ignore_regions(rows) & ~wanted)
     shown = wanted & ~hidden
-    return People(rows.ltwh[shown], rows.id[shown], rows.ltwh[ignored])
+    ignored = ignore_regions(rows) & ~wanted
+    return People(rows.ltwh[shown], rows.id[shown], rows.ltwh[hidden], rows.ltwh[ignored])
 
 
 @dataclass(frozen=True)
@@ -161,14 +172,18 @@ def _frame_step(source: Source, frames: int, steps: Many[int], rng: np.random.Ge
 
 def _moved(people: People, draw: Augmentation, frame: int, crop: tuple[int, int]) -> People:
     """People in crop pixels: those whose centre is inside; what shows of others is ignored."""
-    height, width = crop
-    ltwh = draw.boxes(people.ltwh, frame)
+    ltwh, hidden = draw.boxes(people.ltwh, frame), draw.boxes(people.hidden, frame)
+    clear, counted = _inside(ltwh, crop), _inside(hidden, crop)
+    ignored = [draw.boxes(people.ignored, frame), ltwh[~clear], hidden[~counted]]
+    return People(ltwh[clear], people.ids[clear], hidden[counted], np.concatenate(ignored))
+
+
+def _inside(ltwh: BoxTable, crop: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Mark people whose centre is in the crop and who are large enough to teach."""
     centre = ltwh[:, :2] + ltwh[:, 2:] / 2
-    inside = ((centre >= 0) & (centre < (width, height))).all(axis=1)
-    large = ltwh[:, 3] >= SMALLEST_PX
-    clear = inside & large
-    ignored = np.concatenate([draw.boxes(people.ignored, frame), ltwh[~clear]])
-    return People(ltwh[clear], people.ids[clear], ignored)
+    inside = ((centre >= 0) & (centre < crop[::-1])).all(axis=1)
+    clear: npt.NDArray[np.bool_] = inside & (ltwh[:, 3] >= SMALLEST_PX)
+    return clear
 
 
 def frame_targets(
@@ -178,14 +193,17 @@ def frame_targets(
     maps: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in Targets.__annotations__}
     for index, people in enumerate(clip.people):
         target = box_targets(people.ltwh, size_hw, stride=stride)
-        blocked = ignore_mask(people.ignored, size_hw, stride=stride) & (target.owner < 0)
+        free = target.owner < 0
+        blocked = ignore_mask(people.ignored, size_hw, stride=stride) & free
+        unclear = ignore_mask(people.hidden, size_hw, stride=stride) & free
         shift, known = _displacements(clip.people, index)
         owner = np.where(target.owner >= 0, target.owner, len(people.ltwh))
-        maps["density"].append(render(people.ltwh, size_hw, stride=stride, kind=label))
+        maps["density"].append(render(people.counted, size_hw, stride=stride, kind=label))
         maps["centre"].append(render(people.ltwh, size_hw, stride=stride, kind="centre"))
         maps["box"].append(target.distances)
         maps["box_weight"].append(target.weight)
         maps["valid"].append((~blocked).astype(np.float32))
+        maps["detectable"].append((~(blocked | unclear)).astype(np.float32))
         maps["motion"].append(shift[owner].transpose(2, 0, 1))
         maps["motion_weight"].append(target.weight * known[owner])
     return {name: np.stack(values) for name, values in maps.items()}
@@ -293,7 +311,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         """
         count = max(1, SCALE_SAMPLES // self.batch)
         samples = [clip for n in range(count) for clip in self._clips(n, rank=0)]
-        people = np.mean([len(p.ltwh) for clip in samples for p in clip.people])
+        people = np.mean([len(p.counted) for clip in samples for p in clip.people])
         height, width = self.augment.crop
         cells = -(-height // self.stride) * -(-width // self.stride)
         per_frame = max(float(people), 0.01)

@@ -27,11 +27,13 @@ class Targets:
     """What the net should have said, for a batch of clips.
 
     Attributes:
-        density: people per cell (B, T, h, w), before labelrate.
+        density: people per cell (B, T, h, w), hidden ones too, before labelrate.
         centre: heatmap with 1 at each centre cell (B, T, h, w).
         box: distances to left, top, right, bottom edges in input pixels (B, T, 4, h, w).
         box_weight: weight of a cell in the box loss, 0 = none (B, T, h, w).
         valid: 0 under ignore regions, else 1 (B, T, h, w).
+        detectable: as valid, and 0 where people are hidden: no centre is asked for there, and one
+            is no mistake (B, T, h, w).
         motion: displacement x, y to the next frame in input pixels (B, T, 2, h, w).
         motion_weight: box_weight where a person's next position is known, else 0 (B, T, h, w).
     """
@@ -41,6 +43,7 @@ class Targets:
     box: Tensor
     box_weight: Tensor
     valid: Tensor
+    detectable: Tensor
     motion: Tensor
     motion_weight: Tensor
 
@@ -214,7 +217,7 @@ def total_loss(
         parts["density"] = density_loss(density, targets.density, targets.valid, settings, scale)
         weights["density"] = settings.density_weight if len(maps) > 1 else 1.0
     if "centre" in maps:
-        parts["centre"] = centre_loss(maps["centre"][:, :, 0], targets.centre, targets.valid)
+        parts["centre"] = centre_loss(maps["centre"][:, :, 0], targets.centre, targets.detectable)
         weights["centre"] = settings.centre_weight
     if "box" in maps:
         parts["box"] = box_loss(maps["box"], targets.box, targets.box_weight)

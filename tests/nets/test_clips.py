@@ -41,7 +41,7 @@ class Street:
         return images
 
     def people(self, index):
-        return People(self.box(index), np.array([7.0], np.float32), NOBODY)
+        return People(self.box(index), np.array([7.0], np.float32), NOBODY, NOBODY)
 
 
 def batches(sources=None, **changes):
@@ -51,10 +51,13 @@ def batches(sources=None, **changes):
     return ClipBatches(sources, [1.0] * len(sources), **values)
 
 
-def people(boxes, ids=None, ignored=NOBODY):
-    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+def table(boxes):
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def people(boxes, ids=None, hidden=NOBODY, ignored=NOBODY):
     ids = np.arange(1, len(boxes) + 1) if ids is None else ids
-    return People(boxes, np.array(ids, np.float32), np.array(ignored, np.float32).reshape(-1, 4))
+    return People(table(boxes), np.array(ids, np.float32), table(hidden), table(ignored))
 
 
 def clip_of(*frames):
@@ -140,7 +143,7 @@ def test_one_frame_and_unknown_ids_have_no_motion():
     assert rendered(clip_of(*unknown))["motion_weight"].sum() == 0
 
 
-def test_hidden_people_and_other_classes_are_ignored():
+def test_people_are_seen_or_hidden_and_other_classes_are_ignored():
     boxes = Boxes.of(
         1,
         np.arange(24).reshape(6, 4),
@@ -151,16 +154,33 @@ def test_hidden_people_and_other_classes_are_ignored():
     )
     found = people_of(boxes)
     assert found.ids.tolist() == [0, 4]  # visible, and of unknown visibility
-    # Hidden, not considered, static person; a car is plain background.
-    assert found.ignored[:, 0].tolist() == [4, 8, 12]
+    assert found.hidden[:, 0].tolist() == [4]
+    # Not considered, static person; a car is plain background.
+    assert found.ignored[:, 0].tolist() == [8, 12]
+    assert found.counted[:, 0].tolist() == [0, 16, 4]
+
+
+def test_hidden_people_are_counted_but_not_detected():
+    seen, hidden = [60, 20, 12, 30], [20, 20, 12, 30]
+    maps = rendered(clip_of(people([seen], hidden=[hidden])))
+    assert maps["density"][0].sum() == pytest.approx(2, abs=1e-4)
+    assert (maps["valid"] == 1).all()
+    behind = np.s_[0, 6:11, 6:7]  # cells in the middle of the hidden one
+    assert (maps["detectable"][behind] == 0).all()
+    assert (maps["centre"][behind] == 0).all() and (maps["box_weight"][behind] == 0).all()
+    assert maps["detectable"][0, 8, 16] == 1
+    # Behind the one who is seen, nothing is taken from what is taught of that one.
+    together = rendered(clip_of(people([seen], hidden=[seen])))
+    assert together["density"][0].sum() == pytest.approx(2, abs=1e-4)
+    assert (together["detectable"][0][together["box_weight"][0] > 0] == 1).all()
 
 
 class Fixed(Street):
     """A sequence whose every frame shows the same given people."""
 
-    def __init__(self, boxes, ignored=NOBODY):
+    def __init__(self, boxes, **others):
         super().__init__()
-        self.given = people(boxes, ignored=ignored)
+        self.given = people(boxes, **others)
 
     def people(self, index):
         return self.given
@@ -168,14 +188,16 @@ class Fixed(Street):
 
 def test_small_and_outside_people_are_ignored_not_taught():
     small, outside, fine = [30, 20, 4, 8], [90, 20, 20, 30], [60, 20, 12, 30]
-    source = Fixed([small, outside, fine], ignored=[[0, 0, 8, 8]])
+    hidden, hidden_outside = [10, 20, 12, 30], [90, 25, 20, 30]
+    source = Fixed([small, outside, fine], hidden=[hidden, hidden_outside], ignored=[[0, 0, 8, 8]])
     settings = dataclasses.replace(PLAIN, background_share=1.0)
     clip = sample_clip(source, 2, settings, np.random.default_rng(0))
     for frame in clip.people:
         assert frame.ltwh.tolist() == [fine]
-        assert sorted(frame.ignored.tolist()) == [[0, 0, 8, 8], small, outside]
+        assert frame.hidden.tolist() == [hidden]
+        assert sorted(frame.ignored.tolist()) == [[0, 0, 8, 8], small, outside, hidden_outside]
     maps = rendered(clip)
-    assert maps["density"][0].sum() == pytest.approx(1, abs=1e-4)
+    assert maps["density"][0].sum() == pytest.approx(2, abs=1e-4)
     assert maps["valid"][0, 6, 7] == 0  # the small one
     assert maps["valid"][0, 8, 23] == 0  # what shows of the one outside
     assert maps["valid"][0, 0, 0] == 0

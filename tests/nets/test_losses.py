@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -179,7 +180,9 @@ def targets(valid=None, people=True):
     box = 5 + maps(14, (2, 3, 4, 4, 5), 20.0)
     motion = maps(15, (2, 3, 2, 4, 5), 3.0)
     # As clips makes them: cells that a person owns are never ignored.
-    return Targets(maps(11) * people, heat, box, weight * valid, valid, motion, weight * valid)
+    return Targets(
+        maps(11) * people, heat, box, weight * valid, valid, valid, motion, weight * valid
+    )
 
 
 def test_nothing_is_taught_under_an_ignore_region():
@@ -191,6 +194,17 @@ def test_nothing_is_taught_under_an_ignore_region():
     for name, value in predicted.items():
         assert (value.grad[..., :2, :] == 0).all(), name
         assert (value.grad[..., 2:, :] != 0).any(), name
+
+
+def test_where_people_are_hidden_no_centre_is_taught_but_they_are_counted():
+    detectable = torch.ones(SHAPE)
+    detectable[:, :, :2] = 0
+    truth = dataclasses.replace(targets(), detectable=detectable)
+    predicted = {name: value.requires_grad_() for name, value in net_maps().items()}
+    total_loss(predicted, truth, LossSettings(), SCALE)[0].backward()
+    assert (predicted["centre"].grad[..., :2, :] == 0).all()
+    assert (predicted["centre"].grad[..., 2:, :] != 0).any()
+    assert (predicted["density"].grad[..., :2, :] != 0).any()
 
 
 @pytest.mark.parametrize("valid", [None, torch.zeros(SHAPE)], ids=["nobody", "all ignored"])
