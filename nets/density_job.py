@@ -22,6 +22,7 @@ from nets.training import Job
 from nets.weights import save_weights
 
 Batch = tuple[Tensor, Targets]
+RATIO_STEPS = 100  # a mass ratio looks back about so far: the clips of ten steps scatter by 5 %
 
 
 def density_job(
@@ -61,6 +62,7 @@ def density_job(
         batches=lambda first: _loader(training, first, settings.schedule.workers),
         loss=lambda model, batch: _loss_and_sums(model, batch, settings.loss, scale),
         row=lambda sums, steps: _row(sums, steps, frames),
+        carry=_fade,
         save=save,
         watch=_watcher(frames, settings.loss),
         draw=lambda: draw_curves(run / "log.csv", run / "curves.png"),
@@ -111,8 +113,8 @@ def _loss_and_sums(
     if "density" in maps:
         density = maps["density"][:, :, 0].detach() * targets.valid
         truth = targets.density * targets.valid
-        sums["pred_mass"] = density.sum(dim=(0, 2, 3)).cpu()
-        sums["true_mass"] = truth.sum(dim=(0, 2, 3)).cpu()
+        sums["pred_mass"] = sums["pred_recent"] = density.sum(dim=(0, 2, 3)).cpu()
+        sums["true_mass"] = sums["true_recent"] = truth.sum(dim=(0, 2, 3)).cpu()
         sums["diversity"] = _diversity(density)
     return loss, sums
 
@@ -128,8 +130,8 @@ def _row(sums: dict[str, Any], steps: int, frames: int) -> dict[str, float]:
     """One row of log.csv from sums over `steps` steps."""
     row = {"loss": sums["loss"] / steps}
     if "pred_mass" in sums:
-        ratio = sums["pred_mass"] / sums["true_mass"]
-        ratio[sums["true_mass"] == 0] = math.nan  # without people there is nothing to compare with
+        ratio = sums["pred_recent"] / sums["true_recent"]
+        ratio[sums["true_recent"] == 0] = math.nan  # nobody there: nothing to compare with
         row |= {f"mass_ratio_{k}": float(ratio[k]) for k in range(frames)}
         row["pred_mass"] = float(sums["pred_mass"].sum())
         row["true_mass"] = float(sums["true_mass"].sum())
@@ -138,6 +140,12 @@ def _row(sums: dict[str, Any], steps: int, frames: int) -> dict[str, float]:
     row |= {name: sums[name] / steps for name in parts}
     row["grad_norm"] = sums["grad_norm"] / steps
     return row
+
+
+def _fade(sums: dict[str, Any], steps: int) -> dict[str, Any]:
+    """What is left of the recent masses after `steps` steps, to go on from in the next row."""
+    left = math.exp(-steps / RATIO_STEPS)
+    return {name: left * sums[name] for name in ("pred_recent", "true_recent") if name in sums}
 
 
 def _watcher(

@@ -73,6 +73,7 @@ class Job:
         loss: (net, batch) → (scalar, sums by name); sums are added up between two log rows. Those
             called `NAME_loss` are parts of the loss.
         row: (sums, steps) → columns of a log row.
+        carry: (sums, steps) → with what the next row's sums begin.
         save: weights → None, writes RUN/weights.safetensors.
         watch: (step, sums, row) → sentences of the doctor.
         draw: pictures log.csv as curves.png.
@@ -83,6 +84,7 @@ class Job:
     batches: Callable[[int], Iterable[Any]]
     loss: Callable[[nn.Module, Any], tuple[Tensor, dict[str, Any]]]
     row: Callable[[dict[str, Any], int], dict[str, float]]
+    carry: Callable[[dict[str, Any], int], dict[str, Any]]
     save: Callable[[Mapping[str, Tensor]], None]
     watch: Callable[[int, dict[str, Any], dict[str, float]], list[str]]
     draw: Callable[[], None]
@@ -256,10 +258,10 @@ def _log_row(
     state: State, job: Job, settings: ScheduleSettings, log: Log | None, bar: tqdm[Any]
 ) -> None:
     """Turn the sums since the last row into a row; processes without a log only forget them."""
-    sums, state.sums = state.sums, {}
+    steps = (state.step - 1) % settings.log_every + 1
+    sums, state.sums = state.sums, job.carry(state.sums, steps)
     if log is None:
         return
-    steps = (state.step - 1) % settings.log_every + 1
     row = {"step": float(state.step)} | job.row(sums, steps)
     row["lr"] = state.optimiser.param_groups[-1]["lr"]
     due = state.step % settings.val_every < settings.log_every
