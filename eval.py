@@ -134,6 +134,16 @@ def run_net(
     return Result(Boxes.concatenate(tracks), np.array(counts) if predictor.has_density else None)
 
 
+def follow_all(
+    sequences: list[Sequence], flags: EvalFlags, linker: LinkerSettings, out: Path
+) -> list[Result]:
+    """Follow all sequences; when it returns, the net's memory is free for the scoring."""
+    if flags.detections == "public":
+        return [link_public(sequence, linker, out) for sequence in sequences]
+    predictor = predictor_for(flags)
+    return [run_net(sequence, predictor, linker, out, video=flags.video) for sequence in sequences]
+
+
 def link_public(sequence: Sequence, linker: LinkerSettings, out: Path) -> Result:
     """Link the detections that come with a sequence; its frames are not read."""
     boxes = link(
@@ -159,16 +169,14 @@ def evaluate(flags: EvalFlags) -> list[SequenceScores]:
     sequences = find_sequences(flags)
     endings = (".txt", ".mp4") if flags.video else (".txt",)
     require_new(out / f"{sequence.name}{end}" for sequence in sequences for end in endings)
-    predictor = predictor_for(flags) if flags.detections == "net" else None
+    results = follow_all(sequences, flags, linker, out)
     scores: list[SequenceScores] = []
     series: dict[str, SequenceSeries] = {}
-    for sequence in sequences:
-        if predictor:
-            result = run_net(sequence, predictor, linker, out, video=flags.video)
-        else:
-            result = link_public(sequence, linker, out)
-        scores.append(score(sequence, result))
-        series[sequence.name] = draw_series(sequence, result, video=flags.video)
+    with progress_bar(len(sequences), unit="sequence", title="scoring") as bar:
+        for sequence, result in zip(sequences, results, strict=True):
+            scores.append(score(sequence, result))
+            series[sequence.name] = draw_series(sequence, result, video=flags.video)
+            bar.update()
     print_scores(scores)
     write_scores_json(out / "scores.json", scores, {"config": asdict(flags)})
     title = f"Footfall: {', '.join(flags.seq)}"

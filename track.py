@@ -19,10 +19,11 @@ from mot.boxes import Boxes
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
 from mot.frames import stream_frames
-from mot.images import Image
+from mot.images import IMAGE_SUFFIXES, Image
 from mot.overlay import OverlayWriter
 from mot.progress import progress_bar
 from mot.sequence import Sequence, data_root, find_sequence, open_video
+from mot.videofile import VIDEO_SUFFIXES
 from nets.predict import FramePrediction, Predictor, PredictSettings, input_size, load_net
 from nets.shipped import default_weights
 from reid.linker import LinkerSettings
@@ -94,8 +95,9 @@ def follow(sequence: Sequence, predictor: Predictor, linker: LinkerSettings) -> 
 
 def open_source(source: str, fps: float | None) -> Sequence:
     """Open a path, or find the sequence of that name in the data root."""
-    if Path(source).exists():
-        return open_video(source, fps=fps)
+    path = Path(source)
+    if path.exists() or path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+        return open_video(path, fps=fps)
     return find_sequence(source, data_root(), fps=fps)
 
 

@@ -68,6 +68,13 @@ def write_video(path: Path, frames: int = FRAMES, codec: str = "libx264") -> Non
         container.mux(stream.encode())
 
 
+def complaint(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a command has said on stderr."""
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: "), lines
+    return lines[0]
+
+
 @pytest.fixture
 def make_scene(tmp_path: Path) -> MakeScene:
     """Factory: make_scene("MOT17/train/MOT17-02-SDP", video=False, **seqinfo changes) -> folder."""

@@ -15,6 +15,7 @@ from mot.sequence import open_sequence
 from nets.frame_stack import build_net
 from nets.settings import NetSettings
 from nets.weights import save_weights
+from tests.conftest import complaint
 
 ROOT = Path(evaluation.__file__).parent
 FRAMES = 12
@@ -41,17 +42,14 @@ def run(*arguments, data=None, weights=None):
     return None
 
 
-def complaint(capsys):
-    """The one line on stderr."""
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: "), lines
-    return lines[0]
-
-
-def perfect_detections(folder):
-    """Replace the public detections by the people who count, score 1."""
+def perfect_detections(folder, missed=()):
+    """Replace the public detections by the people who count, score 1, but in missed frames."""
     truth = [line.split(",") for line in (folder / "gt" / "gt.txt").read_text().splitlines()]
-    rows = [",".join([t[0], "-1", *t[2:6], "1"]) for t in truth if t[6] == "1"]
+    rows = [
+        ",".join([t[0], "-1", *t[2:6], "1"])
+        for t in truth
+        if t[6] == "1" and int(t[0]) not in missed
+    ]
     (folder / "det" / "det.txt").write_text("\n".join(rows) + "\n")
 
 
@@ -126,6 +124,17 @@ def test_the_truth_as_public_detections_scores_100(data, tmp_path):
     assert run("--seq", "near", "--detections", "public", "--out", out, data=data) is None
     scores = json.loads((out / "scores.json").read_text())["near"]
     assert scores["MOTA"] == 100 and scores["IDF1"] == 100 and scores["count_mae"] == 0
+
+
+def test_gaps_are_filled_but_not_online(data, tmp_path):
+    perfect_detections(data / "near", missed=(6, 7))
+    arguments = ("--seq", "near", "--detections", "public", "--out")
+    assert run(*arguments, tmp_path / "filled", data=data) is None
+    assert run(*arguments, tmp_path / "online", "--online", data=data) is None
+    filled, online = (read_results(tmp_path / name / "near.txt") for name in ("filled", "online"))
+    assert set(filled.frame) - set(online.frame) == {6, 7}
+    scores = [json.loads((tmp_path / n / "scores.json").read_text()) for n in ("filled", "online")]
+    assert scores[0]["near"]["FN"] == 0 and scores[1]["near"]["FN"] == 2 * COUNTED
 
 
 def test_missing_frames_name_the_way_without_them(data, tiny_weights, tmp_path, capsys):

@@ -13,7 +13,7 @@ from mot.annotations import read_results
 from mot.sequence import open_sequence
 from nets.predict import Predictor, PredictSettings, load_net
 from reid.linker import MENU
-from tests.conftest import FPS, FRAMES, write_images, write_video
+from tests.conftest import FPS, FRAMES, complaint, write_images, write_video
 
 ROOT = Path(tracking.__file__).parent
 
@@ -27,13 +27,6 @@ def run(*arguments, weights=None):
     except SystemExit as stop:
         return stop.code
     return None
-
-
-def complaint(capsys):
-    """The one line on stderr."""
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: "), lines
-    return lines[0]
 
 
 @pytest.fixture
@@ -110,7 +103,7 @@ def test_nothing_is_written_over(video, tiny_weights, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere.mp4"], "nowhere.mp4"),
+        (["nowhere.mp4"], "no such file"),
         (["{video}", "--linker", "magic"], "--linker"),
         (["{video}", "--device", "abacus"], "--device"),
         (["{video}", "--fps", "-1"], "--fps"),
