@@ -2,8 +2,8 @@
 
 Trains the frame-stack net (a narrow VGG16-BN, T = 5) from random weights on rendered scenes, once
 per seed and labelrate, each run on one thread. A run converged when every channel's mass ratio
-(predicted over true people) over the last 100 steps lies within 0.9 to 1.1. Prints a table and
-keeps a row per run in a CSV; started again, it goes on where it was stopped.
+(predicted over true people) in the last row of its log.csv lies within 0.9 to 1.1. Prints a table
+and keeps a row per run in a CSV; started again, it goes on where it was stopped.
 """
 
 import argparse
@@ -33,8 +33,6 @@ from nets.schedule import ScheduleSettings
 from nets.settings import NetSettings
 
 FRAMES, SCENES = 5, 4
-ROW_STEPS = 50  # a log row's ratio is over this many steps: four clips alone scatter by 10 %
-JUDGED_ROWS = 2
 WHOLE = ("seed", "steps", "dead")  # columns of the CSV that hold whole numbers
 LOWEST, HIGHEST = 0.9, 1.1
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -45,7 +43,7 @@ class Outcome:
     """One training run.
 
     Attributes:
-        worst: largest |mass ratio - 1| of a channel over the last rows.
+        worst: largest |mass ratio - 1| of a channel in the last row.
         mean: mean |mass ratio - 1| over the channels.
         dead: channels that predict next to nothing.
         loss: of the last row.
@@ -74,14 +72,12 @@ def settings_of(seed: int, labelrate: float, steps: int, home: Path) -> TrainSet
         net=NetSettings(backbone="vgg16", width=0.125, neck_channels=32, frames=FRAMES),
         augment=AugmentSettings(crop=(96, 160)),
         loss=LossSettings(labelrate=labelrate),
-        schedule=ScheduleSettings(
-            max_steps=steps, batch=4, seed=seed, workers=0, log_every=ROW_STEPS, device="cpu"
-        ),
+        schedule=ScheduleSettings(max_steps=steps, batch=4, seed=seed, workers=0, device="cpu"),
     )
 
 
 def train_once(seed: int, labelrate: float, steps: int, home: Path) -> Outcome:
-    """Train in this process and judge the log's last rows."""
+    """Train in this process and judge the log's last row."""
     import torch
 
     from train import run_training
@@ -95,11 +91,10 @@ def train_once(seed: int, labelrate: float, steps: int, home: Path) -> Outcome:
         run_training(settings_of(seed, labelrate, steps, home), run)
     seconds = time.perf_counter() - start
     with (run / "log.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    last = rows[-JUDGED_ROWS:]
-    ratios = np.array([[float(r[f"mass_ratio_{k}"]) for k in range(FRAMES)] for r in last])
-    off, dead = np.abs(ratios.mean(axis=0) - 1), int((ratios[-1] < DEAD_RATIO).sum())
-    loss = float(rows[-1]["loss"])
+        *_, last = csv.DictReader(file)
+    ratio = np.array([float(last[f"mass_ratio_{k}"]) for k in range(FRAMES)])
+    off, dead = np.abs(ratio - 1), int((ratio < DEAD_RATIO).sum())
+    loss = float(last["loss"])
     return Outcome(seed, labelrate, steps, off.max(), off.mean(), dead, loss, seconds)
 
 
