@@ -14,6 +14,7 @@ from mot.errors import InputError
 Column = npt.NDArray[np.float32]
 NO_ID = -1.0
 PEDESTRIAN = 1.0
+FILLED_SCORE = 0.0  # of a track's box in a frame where nothing was detected
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Boxes:
         x, y: left and top edge in pixels of the original frame, 0-based (files are 1-based; only
             reader and writer convert).
         w, h: width and height in pixels.
-        score: detection score; in a ground truth the considered flag (1 = counts, 0 = ignored).
+        score: detection score, `FILLED_SCORE` where a track's gap was filled; in a ground truth the
+            considered flag (1 = counts, 0 = ignored).
         cls: MOTChallenge class, 1 = pedestrian.
         visibility: visible share of the box in 0..1, -1 = unknown.
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mot.boxes import Boxes
+from mot.boxes import FILLED_SCORE, Boxes
 from mot.errors import InputError
 from mot.images import Image
 from mot.shapes import expect
@@ -25,6 +25,7 @@ LEVELS = ((0.9, 1.0), (0.5, 1.0), (0.95, 0.72), (0.7, 0.88), (0.3, 0.95))
 NOBODY = (190, 190, 190)  # boxes without an identity
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 SUBPIXEL_BITS = 3
+CORNER_SHARE = 0.25  # of a side: what is drawn of a box that only fills a gap
 
 
 def colours_of(ids: npt.ArrayLike) -> Colours:
@@ -52,7 +53,7 @@ def colour_of(identity: float) -> tuple[int, int, int]:
 def draw_boxes(
     image: Image, boxes: Boxes, *, labels: bool = True, thickness: int = 0, in_place: bool = False
 ) -> Image:
-    """Draw boxes in their identities' colours.
+    """Draw boxes in their identities' colours; of those that only fill a track's gap, the corners.
 
     Args:
         image: uint8 (H, W, 3) RGB.
@@ -65,14 +66,32 @@ def draw_boxes(
     thickness = thickness or _line_width(canvas)
     corners = np.rint(np.clip(boxes.ltrb, -1e5, 1e5)).astype(int)
     colours = colours_of(boxes.id)
-    for (left, top, right, bottom), colour in zip(corners.tolist(), colours.tolist(), strict=True):
+    filled = (boxes.id >= 0) & (boxes.score == FILLED_SCORE)
+    for (left, top, right, bottom), colour in zip(
+        corners[~filled].tolist(), colours[~filled].tolist(), strict=True
+    ):
         cv2.rectangle(canvas, (left, top), (right, bottom), colour, thickness)
+    for (left, top, right, bottom), colour in zip(
+        corners[filled].tolist(), colours[filled].tolist(), strict=True
+    ):
+        _draw_corners(canvas, left, top, right, bottom, colour, thickness)
     if labels:
         for row, colour in enumerate(colours.tolist()):
             known = boxes.id[row] >= 0
             text = f"{boxes.id[row]:.0f}" if known else f"{boxes.score[row]:.2f}"
             _label(canvas, text, int(corners[row, 0]), int(corners[row, 1]), colour)
     return canvas
+
+
+def _draw_corners(
+    canvas: Image, left: int, top: int, right: int, bottom: int, colour: list[int], thickness: int
+) -> None:
+    across = round(CORNER_SHARE * (right - left))
+    down = round(CORNER_SHARE * (bottom - top))
+    for x, inwards in ((left, across), (right, -across)):
+        for y, downwards in ((top, down), (bottom, -down)):
+            path = np.array([(x + inwards, y), (x, y), (x, y + downwards)], np.int32)
+            cv2.polylines(canvas, [path], False, colour, thickness)
 
 
 def draw_trails(

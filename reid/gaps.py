@@ -10,9 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from mot.boxes import Boxes
-
-FILLED_SCORE = 0.0  # nothing was detected there
+from mot.boxes import FILLED_SCORE, Boxes
 
 
 def fill_gaps(
@@ -25,8 +23,8 @@ def fill_gaps(
         max_frames: longest gap that is filled; 0 = none.
 
     Yields:
-        (number, boxes ordered by id) for every frame, `max_frames` later. A filled box has the
-        score 0, an unknown visibility, and the class that its track had before.
+        (number, boxes ordered by id) for every frame, `max_frames` later. A filled box has
+        `FILLED_SCORE`, an unknown visibility, and the class that its track had before.
     """
     held: deque[tuple[int, list[Boxes]]] = deque()
     latest = Boxes.empty()  # last box of each track that may still come back in time

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mot.boxes import Boxes
+from mot.boxes import FILLED_SCORE, Boxes
 from mot.draw import (
     NOBODY,
     colour_of,
@@ -56,6 +56,16 @@ def test_labels_and_boxes_outside_the_image_are_no_trouble(grey):
     boxes = people((1, 3, (-500, -500, 20, 50)), (1, -1, (150, 110, 1e6, 1e6)))
     assert draw_boxes(grey, boxes).shape == grey.shape
     assert (draw_boxes(grey, Boxes.empty()) == grey).all()
+
+
+def test_of_a_box_that_fills_a_gap_the_corners_are_drawn(grey):
+    boxes = people((1, 3, (40, 30, 20, 48)))
+    whole = draw_boxes(grey, boxes, labels=False, thickness=1)
+    corners = draw_boxes(grey, boxes.with_columns(score=FILLED_SCORE), labels=False, thickness=1)
+    drawn = (corners != grey).any(axis=2)
+    assert ((whole != grey).any(axis=2) | ~drawn).all()  # nothing beside the box
+    assert drawn[30, 40] and drawn[30, 60] and drawn[78, 40] and drawn[78, 60]
+    assert drawn[30, 44] and not drawn[30, 50] and drawn[40, 40] and not drawn[54, 40]
 
 
 def test_in_place_draws_into_the_input_and_refuses_views(grey):

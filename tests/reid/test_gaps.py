@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mot.boxes import Boxes
-from reid.gaps import FILLED_SCORE, fill_gaps
+from mot.boxes import FILLED_SCORE, Boxes
+from reid.gaps import fill_gaps
 
 
 def track(frames, identity=1, speed=10.0, category=1):
