@@ -49,4 +49,4 @@ format: $(VENV)/.develops
 	$(VENV)/bin/ruff format .
 
 clean:
-	rm -rf demo runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,7 +10,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +24,13 @@ from mot.report.html import SequenceSeries, write_report
 from mot.report.table import print_scores, write_scores_json
 from mot.scoring import SequenceScores, frame_counts, score_sequence
 from mot.sequence import Sequence, data_root, find_sequence
-from mot.synthetic import ensure_scenes
+from mot.synthetic import RENDERED, ensure_scenes
 from nets.predict import Predictor, PredictSettings, load_net
 from nets.shipped import default_weights
 from reid.linker import LinkerSettings
 from reid.linking import link, linker_settings
 from track import follow, require_new
 
-RENDERED = "synthetic"
 DETECTIONS = ("net", "public")
 JOIN_TABLES = 1000  # so many tables of one frame each weigh more than their rows
 
@@ -70,6 +68,12 @@ class EvalFlags:
             expected = " or ".join(DETECTIONS)
             raise InputError("--detections", expected, self.detections, "choose one of them")
         require_setting(self, "scenes", self.scenes >= 1, "at least 1")
+        if self.video and self.detections == "public":
+            remedy = "leave one out; python -m mot.view shows result files over frames"
+            raise InputError("--video", "--detections net", "--detections public", remedy)
+        if self.fps is not None and RENDERED in self.seq:
+            remedy = "leave --fps out: the scenes know theirs"
+            raise InputError("--fps", "sequences other than rendered ones", RENDERED, remedy)
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,7 @@ def evaluate(flags: EvalFlags) -> list[SequenceScores]:
     write_scores_json(out / "scores.json", scores, {"config": asdict(flags)})
     title = f"Footfall: {', '.join(flags.seq)}"
     write_report(
-        out / "report.html", title=title, scores=scores, series=series, config=config(flags)
+        out / "report.html", title=title, scores=scores, series=series, config=asdict(flags)
     )
     return scores
 
@@ -209,14 +213,6 @@ def draw_series(sequence: Sequence, result: Result, *, video: bool) -> SequenceS
         fps=sequence.fps,
         video=f"{sequence.name}.mp4" if video else None,
     )
-
-
-def config(flags: EvalFlags) -> dict[str, Any]:
-    """Flags as the report lists them."""
-    values = asdict(flags)
-    return {
-        key: value for key, value in (values | values.pop("predict")).items() if key != "predict"
-    }
 
 
 @one_line_errors

@@ -117,7 +117,8 @@ def append_outcome(path: Path, outcome: Outcome) -> None:
         if new:
             writer.writeheader()
         cells = asdict(outcome)
-        writer.writerow({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in cells.items()})
+        rounded = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in cells.items()}
+        writer.writerow(rounded | {"labelrate": outcome.labelrate})
 
 
 def train_all(tasks: list[tuple[int, float, int]], home: Path, workers: int) -> None:

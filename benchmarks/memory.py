@@ -12,11 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
-from mot.boxes import Boxes
 from mot.scene_settings import SceneSettings
-from mot.synthetic import render_frames
+from mot.synthetic import render_frames, truth_rows
 from mot.video import VideoWriter
 from nets.shipped import default_weights
 
@@ -24,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SETTLED_AT = 500  # frame from which on memory should not grow
 BAR_MB = 50.0
 LOOP_FRAMES = 60
+IDS_PER_TURN = 1000
 POLL_S = 0.2
 TAIL_BYTES = 200  # of the result file: its last row is in there
 
@@ -40,18 +38,12 @@ def write_sequence(folder: Path, frames: int, scene: SceneSettings) -> None:
             turn, place = divmod(index, scene.frames)
             image, boxes = shown[place]
             video.write(image)
-            np.savetxt(truth, truth_rows(boxes, index + 1, 1000 * turn), "%g", ",")
+            known = boxes.id + IDS_PER_TURN * turn
+            truth.write(truth_rows(boxes.with_columns(frame=index + 1, id=known)))
     (folder / "seqinfo.ini").write_text(
         f"[Sequence]\nname=long\nframeRate={scene.fps:g}\nseqLength={frames}\n"
         f"imWidth={scene.width}\nimHeight={scene.height}\n"
     )
-
-
-def truth_rows(boxes: Boxes, frame: int, id_offset: int) -> np.ndarray:
-    """Rows of a gt.txt (N, 9) for the boxes of one frame."""
-    b = boxes
-    head = np.column_stack([np.full(len(b), frame), b.id + id_offset, b.ltwh])
-    return np.column_stack([head, b.score, b.cls, b.visibility])
 
 
 def peak_mb(pid: int) -> float:
@@ -88,6 +80,8 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=10_000)
     parser.add_argument("--people", type=int, default=10)
     args = parser.parse_args()
+    if args.frames <= 2 * SETTLED_AT or not Path("/proc/self/status").is_file():
+        parser.error(f"needs /proc (Linux) and more than {2 * SETTLED_AT} frames")
     scene = SceneSettings(frames=LOOP_FRAMES, people=args.people)
     with tempfile.TemporaryDirectory() as name:
         write_sequence(Path(name) / "long", args.frames, scene)

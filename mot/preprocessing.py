@@ -38,12 +38,12 @@ class Protocol:
 
 
 # person on vehicle, static person, distractor, reflection; MOT20 adds non-motorised vehicles
-LOOKALIKES = (2, 7, 8, 12)
+DISTRACTORS = (2, 7, 8, 12)
 PROTOCOLS = {
     "mot15": Protocol("MOT15", (), by_class=False),
-    "mot16": Protocol("MOT16", LOOKALIKES),
-    "mot17": Protocol("MOT17", LOOKALIKES),
-    "mot20": Protocol("MOT20", (*LOOKALIKES, 6)),
+    "mot16": Protocol("MOT16", DISTRACTORS),
+    "mot17": Protocol("MOT17", DISTRACTORS),
+    "mot20": Protocol("MOT20", (*DISTRACTORS, 6)),
 }
 
 

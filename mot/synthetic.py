@@ -29,6 +29,7 @@ from mot.stage import SceneFrame, render_scene
 __all__ = ["SceneFrame", "SceneSettings", "ensure_scenes", "render_frames", "render_scene",
            "write_scene"]  # fmt: skip
 
+RENDERED = "synthetic"  # how the names of rendered scenes begin
 SPLITS = {"train": 0, "val": 1, "test": 2}
 SEEDS_PER_SPLIT = 1_000_000  # no scene of one split has the seed of another's
 RENDERER = 2  # raised when the same settings give other pictures, so that old scenes are not reused
@@ -82,10 +83,10 @@ def ensure_scenes(
         raise InputError("split", f"one of {', '.join(SPLITS)}", split, "choose one of them")
     if not 0 <= count < SEEDS_PER_SPLIT:
         raise InputError("scenes", f"0 to {SEEDS_PER_SPLIT - 1} scenes", count, "ask for fewer")
-    home = Path(root) / f"synthetic-{settings_hash(settings)}" / split
+    home = Path(root) / f"{RENDERED}-{settings_hash(settings)}" / split
     return [
         _ensure_scene(scene_settings(settings, split, number), home / name)
-        for number, name in ((k, f"synthetic-{split}-{k:04d}") for k in range(1, count + 1))
+        for number, name in ((k, f"{RENDERED}-{split}-{k:04d}") for k in range(1, count + 1))
     ]
 
 
@@ -134,7 +135,7 @@ def _fill_folder(settings: SceneSettings, folder: Path, name: str) -> None:
         (folder / "img1" / f"{number:06d}.jpg").write_bytes(data.tobytes())
         boxes.append(frame.boxes)
         joints.append(frame.joints)
-    (folder / "gt" / "gt.txt").write_text(_truth_rows(Boxes.concatenate(boxes)), encoding="ascii")
+    (folder / "gt" / "gt.txt").write_text(truth_rows(Boxes.concatenate(boxes)), encoding="ascii")
     np.savez_compressed(folder / "gt" / "joints.npz", joints=np.concatenate(joints))
     (folder / "scene.json").write_text(json.dumps(asdict(settings), indent=1) + "\n")
     (folder / "seqinfo.ini").write_text(
@@ -144,7 +145,7 @@ def _fill_folder(settings: SceneSettings, folder: Path, name: str) -> None:
     )
 
 
-def _truth_rows(boxes: Boxes) -> str:
+def truth_rows(boxes: Boxes) -> str:
     """Rows of MOT17's gt.txt: frame, id, left, top (1-based), w, h, flag, class, visibility."""
     columns = (boxes.frame, boxes.id, boxes.x + 1, boxes.y + 1, boxes.w, boxes.h, boxes.score)
     rows = zip(*(c.tolist() for c in (*columns, boxes.cls, boxes.visibility)), strict=True)

@@ -28,7 +28,7 @@ CYCLE_LENGTH = 0.8  # body heights walked in one gait cycle (two steps)
 THIGH = SHIN = 0.245
 UPPER_ARM, FOREARM = 0.175, 0.15
 HIP_HALF, SHOULDER_HALF = 0.05, 0.108
-HIP_RISE, SHOULDER_RISE, NECK_RISE, HEAD_RISE = 0.0, 0.285, 0.325, 0.40  # above the hips
+SHOULDER_RISE, NECK_RISE, HEAD_RISE = 0.285, 0.325, 0.40  # above the hips
 
 SKINS = ((244, 208, 177), (231, 180, 143), (198, 134, 94), (141, 85, 54), (92, 56, 38))
 HAIRS = ((28, 22, 20), (62, 42, 28), (110, 74, 40), (196, 160, 98), (150, 146, 142), (120, 50, 24))

@@ -25,11 +25,11 @@ from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.stills import Stills, read_still
 from nets.augment import Augmentation, AugmentSettings, draw_augmentation, recolour
-from nets.losses import MapScale, Targets
+from nets.losses import Targets
 
 Image = npt.NDArray[np.uint8]
 BoxTable = npt.NDArray[np.float32]
-HIDDEN_VISIBILITY = 0.15  # below it nothing of a person is left to see: counted, not detected
+HIDDEN_VISIBILITY = 0.15  # below it too little of a person shows to ask for its detection
 SMALLEST_PX = 10.0  # people lower than this in the crop are ignored
 SCALE_SAMPLES = 64  # clips that the map units are measured on
 
@@ -304,8 +304,8 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         first = [source.clip(0, 1, 1)[0] for source in self.sources]
         return int(np.median([image.shape[0] * image.shape[1] for image in first]))
 
-    def map_scale(self) -> MapScale:
-        """Mean people per cell and per frame over a sample of crops (not below one in a hundred).
+    def people_per_cell(self) -> float:
+        """Mean people per target cell over a sample of crops (not below a hundredth per frame).
 
         The same in every rank: ranks that divide by different units would not train one loss.
         """
@@ -314,8 +314,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         people = np.mean([len(p.counted) for clip in samples for p in clip.people])
         height, width = self.augment.crop
         cells = -(-height // self.stride) * -(-width // self.stride)
-        per_frame = max(float(people), 0.01)
-        return MapScale(people_per_cell=per_frame / cells, people_per_frame=per_frame)
+        return max(float(people), 0.01) / cells
 
 
 def start_worker(_: int) -> None:

@@ -16,7 +16,7 @@ from nets.clips import ClipBatches, start_worker
 from nets.curves import draw_curves
 from nets.doctor import Doctor
 from nets.frame_stack import FrameStack
-from nets.losses import LossSettings, MapScale, Targets, total_loss
+from nets.losses import LossSettings, Targets, total_loss
 from nets.recipe import TrainSettings
 from nets.training import Job
 from nets.weights import save_weights
@@ -41,9 +41,9 @@ def density_job(
         settings: all of the run.
         run: folder of the run.
     """
-    scale = training.map_scale()
+    people_per_cell = training.people_per_cell()
     if net.density_head is not None:
-        unit = scale.people_per_cell
+        unit = people_per_cell
         if settings.loss.raw_loss:
             unit = 1 / settings.loss.labelrate  # the net's raw output is the label's, as in 2019
         net.density_head.set_unit(unit)
@@ -60,13 +60,13 @@ def density_job(
     return Job(
         net=net,
         batches=lambda first: _loader(training, first, settings.schedule.workers),
-        loss=lambda model, batch: _loss_and_sums(model, batch, settings.loss, scale),
+        loss=lambda model, batch: _loss_and_sums(model, batch, settings.loss, people_per_cell),
         row=lambda sums, steps: _row(sums, steps, frames),
         carry=_fade,
         save=save,
         watch=_watcher(frames, settings.loss),
         draw=lambda: draw_curves(run / "log.csv", run / "curves.png"),
-        validate=lambda model: _validate(model, validation, settings.loss, scale),
+        validate=lambda model: _validate(model, validation, settings.loss, people_per_cell),
     )
 
 
@@ -103,12 +103,12 @@ def _loader(batches: ClipBatches, first: int, workers: int) -> Iterator[Batch]:
 
 
 def _loss_and_sums(
-    model: nn.Module, batch: Batch, settings: LossSettings, scale: MapScale
+    model: nn.Module, batch: Batch, settings: LossSettings, unit: float
 ) -> tuple[Tensor, dict[str, Any]]:
     """Loss of one batch, and what the log adds up: masses per frame, spread, each loss."""
     clips, targets = batch
     maps = model(clips)
-    loss, parts = total_loss(maps, targets, settings, scale)
+    loss, parts = total_loss(maps, targets, settings, unit)
     sums: dict[str, Any] = {f"{name}_loss": float(part.detach()) for name, part in parts.items()}
     if "density" in maps:
         density = maps["density"][:, :, 0].detach() * targets.valid
@@ -165,7 +165,7 @@ def _watcher(
 
 @torch.no_grad()
 def _validate(
-    model: nn.Module, batches: ClipBatches | None, settings: LossSettings, scale: MapScale
+    model: nn.Module, batches: ClipBatches | None, settings: LossSettings, unit: float
 ) -> float:
     """Mean loss over all validation batches; NaN without any."""
     if batches is None:
@@ -176,5 +176,5 @@ def _validate(
     for number in range(len(batches)):
         clips, targets = batches[number]
         maps = model(clips.to(device))
-        losses.append(float(total_loss(maps, targets.to(device), settings, scale)[0]))
+        losses.append(float(total_loss(maps, targets.to(device), settings, unit)[0]))
     return sum(losses) / len(losses)

@@ -41,7 +41,7 @@ class FrameStack(nn.Module):
     """Trunk, neck and heads over clips of T frames.
 
     Forward takes frames as (B, T, 3, H, W), RGB in 0..255 (uint8 or float), and returns the maps
-    of DESIGN's contract, each (B, T, C, h, w) with h = ceil(H / stride): `density` in people per
+    of every net here, each (B, T, C, h, w) with h = ceil(H / stride): `density` in people per
     cell, `centre` logits, `box` distances left, top, right, bottom in input pixels, `motion` in
     input pixels.
     """

@@ -84,14 +84,6 @@ class LossSettings:
             require_setting(self, name, 0 <= getattr(self, name) < 1e9, "a weight of 0 or more")
 
 
-@dataclass(frozen=True)
-class MapScale:
-    """Units of a density loss: mean people per cell and per frame over the training data."""
-
-    people_per_cell: float
-    people_per_frame: float
-
-
 def mse(error: Tensor, valid: Tensor) -> Tensor:
     """Sum of squared errors over the valid cells of each frame; (B, T, h, w) → (B, T)."""
     return (error.square() * valid).sum(dim=(-2, -1))
@@ -127,13 +119,13 @@ SHARES = {"mse": 0.02, "l1": 0.5, "focal": 0.5, "count": 1.0}
 
 
 def density_loss(
-    predicted: Tensor, target: Tensor, valid: Tensor, settings: LossSettings, scale: MapScale
+    predicted: Tensor, target: Tensor, valid: Tensor, settings: LossSettings, unit: float
 ) -> Tensor:
     """Loss between density maps (B, T, h, w) in people per cell; a scalar.
 
-    Normalised, both maps are multiplied by labelrate and divided by labelrate × expected mass per
-    cell, the loss is a mean over a frame's valid cells, and every frame of the clip weighs the
-    same: learning rate and labelrate are independent.
+    Normalised, both maps are multiplied by labelrate and divided by labelrate × `unit`, the mean
+    people per cell over the training data, the loss is a mean over a frame's valid cells, and every
+    frame of the clip weighs the same: learning rate and labelrate are independent.
     Raw, the map in label units enters as it is and cells are added up, as in 2019.
     """
     expect(predicted, "B T h w", "density")
@@ -141,7 +133,7 @@ def density_loss(
     if settings.raw_loss:
         sums = [DENSITY_LOSSES[name](difference, valid) for name in settings.loss]
         return torch.stack(sums).sum(dim=0).mean()
-    error = difference / (settings.labelrate * scale.people_per_cell)
+    error = difference / (settings.labelrate * unit)
     cells = valid.sum(dim=(-2, -1)).clamp(min=1)
     means = [SHARES[name] * DENSITY_LOSSES[name](error, valid) / cells for name in settings.loss]
     return torch.stack(means).sum(dim=0).mean()
@@ -200,7 +192,7 @@ def motion_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def total_loss(
-    maps: dict[str, Tensor], targets: Targets, settings: LossSettings, scale: MapScale
+    maps: dict[str, Tensor], targets: Targets, settings: LossSettings, unit: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted sum of the losses of the heads that the net has, and each loss by name.
 
@@ -208,13 +200,13 @@ def total_loss(
         maps: what the net returned, each (B, T, C, h, w).
         targets: the truth at the same stride.
         settings: weights and kinds.
-        scale: units of the density loss.
+        unit: of the density loss, mean people per cell over the training data.
     """
     parts: dict[str, Tensor] = {}
     weights: dict[str, float] = {}
     if "density" in maps:
         density = maps["density"][:, :, 0]
-        parts["density"] = density_loss(density, targets.density, targets.valid, settings, scale)
+        parts["density"] = density_loss(density, targets.density, targets.valid, settings, unit)
         weights["density"] = settings.density_weight if len(maps) > 1 else 1.0
     if "centre" in maps:
         parts["centre"] = centre_loss(maps["centre"][:, :, 0], targets.centre, targets.detectable)

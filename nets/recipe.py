@@ -70,6 +70,9 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         require_setting(self, "inflate", self.inflate in INFLATIONS, " or ".join(INFLATIONS))
+        if self.schedule.freeze and self.weights == "none":
+            got, remedy = f"--freeze {self.schedule.freeze}", "name weights, or set --freeze 0"
+            raise InputError("--weights", "weights worth freezing", got, remedy)
         if self.loss.raw_loss:  # the 2019 net whole: its sums under softplus would be another net
             object.__setattr__(self, "net", replace(self.net, activation="relu"))
 

@@ -10,7 +10,7 @@ from mot.errors import InputError
 from mot.sequence import Sequence, data_root, find_sequence, list_sequences, open_sequence
 from mot.splits import Part, Split, find_leaks
 from mot.stills import Stills, open_stills
-from mot.synthetic import SceneSettings, ensure_scenes
+from mot.synthetic import RENDERED, SceneSettings, ensure_scenes
 from nets.clips import SequenceSource, Source, StillSource
 from nets.recipe import DataSettings
 
@@ -65,7 +65,9 @@ def _training_sequences(settings: DataSettings) -> list[Sequence]:
         return chosen
     if settings.stills:
         return []
-    found = [s for s in map(open_sequence, list_sequences(root)) if s.has_truth]
+    # Rendered scenes lie there too, those kept for tests among them; they can be named.
+    folders = [f for f in list_sequences(root) if not f.name.startswith(f"{RENDERED}-")]
+    found = [s for s in map(open_sequence, folders) if s.has_truth]
     if not found:
         remedy = "name another folder with --data, or leave it out for rendered scenes"
         raise InputError("--data", "sequences with a gt/gt.txt", f"none below {root}", remedy)

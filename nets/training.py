@@ -70,8 +70,8 @@ class Job:
     Attributes:
         net: in place; its parameters under `trunk` (if it has one) take the trunk's rate.
         batches: first step → batches (frames, targets) from that step on; both have `.to(device)`.
-        loss: (net, batch) → (scalar, sums by name); sums are added up between two log rows. Those
-            called `NAME_loss` are parts of the loss.
+        loss: (net, batch) → (scalar, sums by name); sums are added up between two log rows, from
+            what `carry` left. Those called `NAME_loss` are parts of the loss.
         row: (sums, steps) → columns of a log row.
         carry: (sums, steps) → with what the next row's sums begin.
         save: weights → None, writes RUN/weights.safetensors.
@@ -257,7 +257,7 @@ def _save(state: State, job: Job, run: Path, config: str) -> None:
 def _log_row(
     state: State, job: Job, settings: ScheduleSettings, log: Log | None, bar: tqdm[Any]
 ) -> None:
-    """Turn the sums since the last row into a row; processes without a log only forget them."""
+    """Turn the sums since the last row into a row, in the process that has the log."""
     steps = (state.step - 1) % settings.log_every + 1
     sums, state.sums = state.sums, job.carry(state.sums, steps)
     if log is None:

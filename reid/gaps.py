@@ -30,8 +30,9 @@ def fill_gaps(
     latest = Boxes.empty()  # last box of each track that may still come back in time
     for number, boxes in frames:
         filled = _lines(latest, boxes)
-        for earlier, parts in held:
-            parts.append(filled[filled.frame == earlier])
+        if len(filled):
+            for earlier, parts in held:
+                parts.append(filled[filled.frame == earlier])
         held.append((number, [boxes]))
         latest = Boxes.concatenate([latest[~np.isin(latest.id, boxes.id)], boxes])
         latest = latest[latest.frame >= number - max_frames]
@@ -61,5 +62,7 @@ def _lines(before: Boxes, after: Boxes) -> Boxes:
 
 
 def _ordered(number: int, parts: list[Boxes]) -> tuple[int, Boxes]:
+    if len(parts) == 1:
+        return number, parts[0]
     boxes = Boxes.concatenate(parts)
     return number, boxes[np.argsort(boxes.id, kind="stable")]

@@ -10,7 +10,6 @@ All state is in arrays: one row per living track, no objects and no loops over t
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
 
@@ -29,8 +28,6 @@ __all__ = ["MENU", "Linker", "LinkerSettings", "check_detections"]
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass

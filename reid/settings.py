@@ -43,11 +43,12 @@ class LinkerSettings:
         confirm_s: seconds of detections without a break, from its first one, after which a track is
             confirmed, gets its id and is reported; longer = fewer false tracks, later starts; 0 =
             at once. Tracks of the first frame are confirmed at once.
-        backfill: whether `link` also reports the boxes of a confirmed track from before its
-            confirmation; a live linker cannot.
-        fill_gap_s: longest gap of a track that `link` fills with boxes on the straight line between
-            its two sides, in seconds; longer = more hidden people are reported, more wrong boxes,
-            and frames are held back for longer; a live linker cannot.
+        backfill: whether `link` and `link_stream` also report the boxes of a confirmed track from
+            before its confirmation; a live linker cannot.
+        fill_gap_s: longest gap of a track that `link` and `link_stream` fill with boxes on the
+            straight line between its two sides, in seconds, up to max_gap_s; longer = more hidden
+            people are reported, more wrong boxes, and frames are held back for longer; a live
+            linker cannot.
         duplicate_iou: of a seen and a lost track that overlap more than this, the one with the
             shorter life is removed; higher = fewer removals; 1 = none.
         output: box that is reported: "measured" = the detection, "filtered" = the motion model's

@@ -3,7 +3,6 @@
 Nothing is fetched: styles, script and charts are in the file; only a video lies beside it.
 """
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +37,6 @@ class SequenceSeries:
         density_count: people per frame by the density map, (length,), if there is one.
         fps: frames per second, if known; then times are shown too, and the video can be sought.
         video: overlay video, as a path relative to the report.
-        thumbnail: JPEG bytes shown before the video plays.
     """
 
     length: int
@@ -47,7 +45,6 @@ class SequenceSeries:
     density_count: npt.NDArray[np.number[Any]] | None = None
     fps: float | None = None
     video: str | None = None
-    thumbnail: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,6 @@ class Panel:
     time_line: TimeLine
     fps: float | None
     video: str | None
-    poster: str | None
 
 
 def write_report(
@@ -155,7 +151,6 @@ def _panel(name: str, number: int, drawn: SequenceSeries, row: Mapping[str, str]
         time_line=time_line(drawn.tracks, drawn.length),
         fps=drawn.fps,
         video=_video_link(drawn.video, name),
-        poster=_data_link(drawn.thumbnail),
     )
 
 
@@ -168,8 +163,3 @@ def _video_link(video: str | None, name: str) -> str | None:
             f"video of {name}", "a path relative to the report", video, "write it beside the report"
         )
     return quote(video)
-
-
-def _data_link(jpeg: bytes | None) -> str | None:
-    """JPEG bytes as a link that carries them."""
-    return None if jpeg is None else "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()

@@ -96,7 +96,7 @@ def run_trackeval(folder, truth, tracks, benchmark):
 SCENES = {
     "two people cross and swap ids": ("MOT17", cross_and_swap()),
     "MOT15, one benchmark without classes": ("MOT15", walkers(1)),
-    "MOT16, two lookalikes": ("MOT16", walkers(2, classes=(1, 1, 7, 1, 8))),
+    "MOT16, two distractors": ("MOT16", walkers(2, classes=(1, 1, 7, 1, 8))),
     "MOT17, people and their reflection": ("MOT17", walkers(3, classes=(1, 1, 12))),
     "MOT17, a car and a bicycle": ("MOT17", walkers(4, classes=(1, 3, 1, 4))),
     "MOT17, a pram": ("MOT17", walkers(5, classes=(1, 1, 1, 6))),

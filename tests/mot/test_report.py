@@ -128,7 +128,6 @@ def test_page_is_well_formed_and_self_contained(tmp_path):
         names=("MOT17-02-SDP", "TUD-Stadtmitte"),
         density_count=np.full(30, 1.5),
         video="over lay.mp4",
-        thumbnail=b"\xff\xd8jpeg",
         config={"link": {"linker": "byte"}, "seq": ["a"]},
     )
     tags = parsed(page)

@@ -105,16 +105,16 @@ def test_frames_without_people_cost_nothing():
 
 @pytest.mark.parametrize("protocol", ["mot16", "mot17", "mot20"])
 @pytest.mark.parametrize("category", [2, 7, 8, 12])
-def test_a_track_on_a_lookalike_is_neither_right_nor_wrong(protocol, category):
-    lookalike = people([300], flag=0, category=category).with_columns(id=9)
-    truth = Boxes.concatenate([people([0]), lookalike])
+def test_a_track_on_a_distractor_is_neither_right_nor_wrong(protocol, category):
+    distractor = people([300], flag=0, category=category).with_columns(id=9)
+    truth = Boxes.concatenate([people([0]), distractor])
     scores = score(truth, people([0, 300]), protocol=protocol)
     assert (scores.MOTA, scores.HOTA, scores.FP) == pytest.approx((100, 100, 0))
     assert scores.evidence.tracks_removed == 10
 
 
 @pytest.mark.parametrize(("protocol", "ghosts"), [("mot17", 10), ("mot20", 0)])
-def test_a_pram_is_a_lookalike_in_mot20_only(protocol, ghosts):
+def test_a_pram_is_a_distractor_in_mot20_only(protocol, ghosts):
     pram = people([300], flag=0, category=6).with_columns(id=9)
     truth = Boxes.concatenate([people([0]), pram])
     assert score(truth, people([0, 300]), protocol=protocol).FP == ghosts

@@ -276,12 +276,14 @@ def test_nothing_to_train_on_is_refused():
 
 
 def test_units_are_those_of_the_data_and_the_same_in_every_rank():
-    scale = batches().map_scale()
-    assert scale.people_per_frame == pytest.approx(1.0)
-    assert scale.people_per_cell == pytest.approx(1 / (16 * 24))
+    cells = 16 * 24
+    assert batches().people_per_cell() == pytest.approx(1 / cells)
+    two = Fixed([[40, 20, 12, 30]], hidden=[[60, 20, 12, 30]])
+    every_frame = dataclasses.replace(PLAIN, background_share=1.0)
+    assert batches([two], augment=every_frame).people_per_cell() == pytest.approx(2 / cells)
     mixed = [Street(), Fixed([])]
-    assert batches(mixed, rank=0).map_scale() == batches(mixed, rank=1).map_scale()
-    assert batches([Fixed([])]).map_scale().people_per_frame == 0.01
+    assert batches(mixed, rank=0).people_per_cell() == batches(mixed, rank=1).people_per_cell()
+    assert batches([Fixed([])]).people_per_cell() == 0.01 / cells
 
 
 def test_shares_decide_how_often_a_source_is_drawn():

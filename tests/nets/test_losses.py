@@ -9,7 +9,6 @@ from nets.losses import (
     L1_SHARE,
     SHARES,
     LossSettings,
-    MapScale,
     Targets,
     box_loss,
     centre_loss,
@@ -18,7 +17,7 @@ from nets.losses import (
     total_loss,
 )
 
-SCALE = MapScale(people_per_cell=0.02, people_per_frame=3.0)
+UNIT = 0.02  # people per cell
 SHAPE = (2, 3, 4, 5)
 ALL = ("mse", "l1", "focal", "count")
 
@@ -45,7 +44,7 @@ def test_labelrate_changes_neither_loss_nor_gradient(names):
     for labelrate in (1.0, 30.0, 100.0, 5000.0):
         settings = LossSettings(loss=names, labelrate=labelrate)
         found.append(
-            gradient(lambda p, s=settings: density_loss(p, maps(1), some_valid(), s, SCALE), maps())
+            gradient(lambda p, s=settings: density_loss(p, maps(1), some_valid(), s, UNIT), maps())
         )
     for value, slope in found[1:]:
         assert value == pytest.approx(found[0][0], rel=1e-5)
@@ -56,7 +55,7 @@ def test_labelrate_changes_neither_loss_nor_gradient(names):
 def test_raw_losses_grow_with_labelrate(name, power):
     def loss(labelrate):
         settings = LossSettings(loss=(name,), labelrate=labelrate, raw_loss=True)
-        return density_loss(maps(), maps(1), some_valid(), settings, SCALE).item()
+        return density_loss(maps(), maps(1), some_valid(), settings, UNIT).item()
 
     assert loss(30.0) == pytest.approx(30.0**power * loss(1.0), rel=1e-4)
 
@@ -84,15 +83,15 @@ def naive_density_loss(name, predicted, target, valid, unit):
 def test_density_losses_agree_with_loops(name):
     predicted, target, valid = maps(), maps(1), some_valid()
     settings = LossSettings(loss=(name,), labelrate=30.0)
-    frames = naive_density_loss(name, predicted, target, valid, SCALE.people_per_cell)
+    frames = naive_density_loss(name, predicted, target, valid, UNIT)
     expected = SHARES[name] * sum(total / cells for total, cells in frames) / len(frames)
-    found = density_loss(predicted, target, valid, settings, SCALE).item()
+    found = density_loss(predicted, target, valid, settings, UNIT).item()
     assert found == pytest.approx(expected, rel=1e-4)
 
     raw = LossSettings(loss=(name,), labelrate=30.0, raw_loss=True)
     frames = naive_density_loss(name, predicted, target, valid, 1 / 30.0)
     expected = sum(total for total, _ in frames) / len(frames)
-    found = density_loss(predicted, target, valid, raw, SCALE).item()
+    found = density_loss(predicted, target, valid, raw, UNIT).item()
     assert found == pytest.approx(expected, rel=1e-4)
 
 
@@ -190,7 +189,7 @@ def test_nothing_is_taught_under_an_ignore_region():
     valid[:, :, :2] = 0
     predicted = {name: value.requires_grad_() for name, value in net_maps().items()}
     settings = LossSettings(loss=ALL)
-    total_loss(predicted, targets(valid), settings, SCALE)[0].backward()
+    total_loss(predicted, targets(valid), settings, UNIT)[0].backward()
     for name, value in predicted.items():
         assert (value.grad[..., :2, :] == 0).all(), name
         assert (value.grad[..., 2:, :] != 0).any(), name
@@ -201,7 +200,7 @@ def test_where_people_are_hidden_no_centre_is_taught_but_they_are_counted():
     detectable[:, :, :2] = 0
     truth = dataclasses.replace(targets(), detectable=detectable)
     predicted = {name: value.requires_grad_() for name, value in net_maps().items()}
-    total_loss(predicted, truth, LossSettings(), SCALE)[0].backward()
+    total_loss(predicted, truth, LossSettings(), UNIT)[0].backward()
     assert (predicted["centre"].grad[..., :2, :] == 0).all()
     assert (predicted["centre"].grad[..., 2:, :] != 0).any()
     assert (predicted["density"].grad[..., :2, :] != 0).any()
@@ -212,7 +211,7 @@ def test_where_people_are_hidden_no_centre_is_taught_but_they_are_counted():
 def test_a_batch_without_people_has_a_finite_loss_and_gradient(raw, valid):
     predicted = {name: value.requires_grad_() for name, value in net_maps().items()}
     settings = LossSettings(loss=ALL, raw_loss=raw)
-    loss, parts = total_loss(predicted, targets(valid, people=False), settings, SCALE)
+    loss, parts = total_loss(predicted, targets(valid, people=False), settings, UNIT)
     loss.backward()
     assert math.isfinite(loss.item())
     assert parts["box"] == 0
@@ -223,11 +222,11 @@ def test_a_batch_without_people_has_a_finite_loss_and_gradient(raw, valid):
 
 def test_the_total_weighs_its_parts_and_density_alone_counts_in_full():
     settings = LossSettings(density_weight=0.3, centre_weight=2.0, box_weight=0.5)
-    loss, parts = total_loss(net_maps(), targets(), settings, SCALE)
+    loss, parts = total_loss(net_maps(), targets(), settings, UNIT)
     weights = {"density": 0.3, "centre": 2.0, "box": 0.5, "motion": 0.1}
     assert loss.item() == pytest.approx(sum(weights[n] * p.item() for n, p in parts.items()))
     alone = {"density": net_maps()["density"]}
-    loss, parts = total_loss(alone, targets(), settings, SCALE)
+    loss, parts = total_loss(alone, targets(), settings, UNIT)
     assert loss.item() == pytest.approx(parts["density"].item())
 
 
@@ -237,7 +236,7 @@ def test_every_frame_of_a_clip_weighs_the_same():
     for frame in range(3):
         predicted = torch.zeros(SHAPE)
         predicted[:, frame, 1, 1] = 0.4
-        value = density_loss(predicted, target, torch.ones(SHAPE), settings, SCALE).item()
+        value = density_loss(predicted, target, torch.ones(SHAPE), settings, UNIT).item()
         assert value == pytest.approx(SHARES["mse"] * 400 / 60 + SHARES["count"] * 20 / 60)
 
 

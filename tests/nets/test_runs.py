@@ -265,6 +265,12 @@ def test_the_doctor_is_fed_with_masses_and_the_kind_of_loss(settings, tmp_path, 
         assert true.sum() == pytest.approx(row.true_mass, rel=1e-4)
         assert math.isnan(diversity)  # a batch of one clip
         assert row.doctor == "said"
+    # The second row's mass ratio remembers the first row.
+    (_, *first, _), (_, *second, _) = fed[1:]
+    left = math.exp(-1 / density.RATIO_STEPS)
+    predicted, true = (left * before + now for before, now in zip(first, second, strict=True))
+    assert log.mass_ratio_0[1] == pytest.approx(predicted[0] / true[0], rel=1e-4)
+    assert log.mass_ratio_1[1] == pytest.approx(predicted[1] / true[1], rel=1e-4)
 
 
 def test_the_mass_ratio_looks_back_beyond_its_row():

@@ -12,7 +12,7 @@ from mot.errors import InputError
 from mot.scoring import score_sequence
 from mot.sequence import data_root, find_sequence
 from reid.linker import MENU, Linker, LinkerSettings
-from reid.linking import link, linker_settings, unit_scores
+from reid.linking import link, linker_settings
 
 FPS = 10.0
 BYTE = MENU["byte"]
@@ -245,7 +245,6 @@ def reach(scene, **changes):
 JUMPS = person(ALL, lambda t: 14.0 * (t % 2))
 WEAK_JUMPS = person(ALL, lambda t: 14.0 * (t % 2), score=np.where(np.array(ALL) < 4, 0.9, 0.3))
 JITTER = person(ALL, lambda t: 5 * t + 4 * np.sin(7 * t))
-TURN = person(ALL, lambda t: np.abs(12 * (t - 15)))
 GRADES = Boxes.concatenate(
     [person(ALL, 200.0 * i, score=s) for i, s in enumerate((0.3, 0.45, 0.65, 0.75, 0.95))]
 )
@@ -357,14 +356,6 @@ def test_scores_of_other_units_are_mapped_by_link_and_refused_by_update(caplog):
         Linker(BYTE, FPS).update(strong.at(1))
 
 
-def test_scores_in_0_to_1_stay_and_equal_ones_outside_become_1():
-    scene = person(ALL, 50.0)
-    assert unit_scores(scene) == (scene, 0)
-    mapped, count = unit_scores(scene.with_columns(score=-1))
-    assert (mapped.score == 1).all() and count == 30
-    assert unit_scores(Boxes.empty())[1] == 0
-
-
 @pytest.mark.parametrize("frame", [0, 31, 2.5, np.nan])
 def test_frames_outside_the_sequence_are_refused(frame):
     with pytest.raises(InputError, match=r"1\.\.30"):
@@ -384,11 +375,6 @@ def test_frames_must_ascend_one_at_a_time():
 def test_an_unknown_rate_names_the_flag(fps):
     with pytest.raises(InputError, match="--fps"):
         link(Boxes.empty(), length=1, fps=fps)
-
-
-def test_an_unknown_linker_lists_the_menu():
-    with pytest.raises(InputError, match="iou, sort, byte"):
-        link(Boxes.empty(), length=1, fps=FPS, linker="magic")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 
 from mot.boxes import Boxes
 from mot.errors import InputError
-from reid.linker import MENU
+from reid.linker import MENU, Linker
 from reid.linking import link, link_stream, linker_settings, unit_scores
 
 FPS = 10.0
@@ -47,6 +47,25 @@ def test_the_stream_gives_every_frame_once_and_what_link_gives(linker, backfill)
         table = Boxes.concatenate([boxes for _, boxes in streamed])
         whole = link(scene, length=40, fps=FPS, settings=settings)
         np.testing.assert_array_equal(rows_of(table), rows_of(whole))
+
+
+@pytest.mark.parametrize("linker", MENU)
+def test_backfill_gives_every_box_of_the_tracks_that_are_ever_confirmed(linker):
+    settings = replace(MENU[linker], fill_gap_s=0.0)
+    for seed in range(5):
+        scene, machine = crowd(seed), Linker(settings, FPS)
+        frames = [machine.advance(boxes) for _, boxes in scene.by_frame(40)]
+        names = {
+            s: n for rows, serial in frames for s, n in zip(serial, rows.id, strict=True) if n > 0
+        }
+        wanted = [
+            rows[[k]].with_columns(id=names[s])
+            for rows, serial in frames
+            for k, s in enumerate(serial)
+            if s in names
+        ]
+        found = link(scene, length=40, fps=FPS, settings=settings)
+        np.testing.assert_array_equal(rows_of(found), rows_of(Boxes.concatenate(wanted)))
 
 
 @pytest.mark.parametrize(
@@ -118,3 +137,8 @@ def test_unit_scores_put_the_surer_half_at_1():
     again, count = unit_scores(mapped)
     assert again is mapped and count == 0
     assert unit_scores(Boxes.empty())[1] == 0
+
+
+def test_equal_scores_outside_0_to_1_become_1():
+    mapped, count = unit_scores(crowd().with_columns(score=-1))
+    assert (mapped.score == 1).all() and count == len(mapped)
