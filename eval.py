@@ -50,7 +50,7 @@ class EvalFlags:
     detections: str = "net"
     """net: boxes by the net; public: those in det/det.txt, which need no frames."""
     linker: str = "byte"
-    """How detections become tracks: see reid.linker.MENU."""
+    """How detections become tracks: iou, sort or byte."""
     online: bool = False
     """Report every frame at once: no boxes from before a track's confirmation, gaps stay gaps."""
     fps: float | None = None

@@ -41,7 +41,7 @@ class TrackFlags:
     weights: str | None = None
     """Weights of a net (.safetensors); none = those that come with Footfall."""
     linker: str = "byte"
-    """How detections become tracks: see reid.linker.MENU."""
+    """How detections become tracks: iou, sort or byte."""
     online: bool = False
     """Report every frame at once: no boxes from before a track's confirmation, gaps stay gaps."""
     fps: float | None = None

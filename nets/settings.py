@@ -23,9 +23,9 @@ class NetSettings:
     """
 
     net: str = "frame_stack"
-    """Which net: see nets.frame_stack.MENU."""
+    """Which net: frame_stack."""
     backbone: str = "vgg16"
-    """Trunk of the net: see nets.backbones.MENU."""
+    """Trunk of the net: vgg16, resnet18, resnet50, seresnet50 or mobilenetv2."""
     frames: int = 5
     """Frames per clip, T: the net sees and predicts this many at once."""
     fuse: str = "input"

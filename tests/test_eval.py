@@ -11,7 +11,7 @@ import torch
 
 import eval as evaluation
 from mot.annotations import read_results
-from mot.sequence import open_sequence
+from mot.sequence import open_sequence, open_video
 from nets.frame_stack import build_net
 from nets.settings import NetSettings
 from nets.weights import save_weights
@@ -77,15 +77,9 @@ def test_video_and_overlap(data, tiny_weights, tmp_path):
     out = tmp_path / "run"
     arguments = ("--seq", "near", "--out", out, "--video", "--overlap", 2, "--linker", "sort")
     assert run(*arguments, data=data, weights=tiny_weights) is None
-    video = evaluation_video(out / "near.mp4")
+    video = open_video(out / "near.mp4")
     assert video.length == FRAMES
     assert "near.mp4" in (out / "report.html").read_text()
-
-
-def evaluation_video(path):
-    from mot.sequence import open_video
-
-    return open_video(path)
 
 
 def test_a_density_net_is_scored_by_its_counts(data, tmp_path):
@@ -160,6 +154,8 @@ def test_missing_frames_name_the_way_without_them(data, tiny_weights, tmp_path, 
         (["--seq", "near", "--overlap", "3"], "--overlap"),
         (["--seq", "near", "--test-px", "-4"], "--test-px"),
         (["--seq", "near", "--fps", "0"], "--fps"),
+        (["--seq", "synthetic", "--fps", "30"], "--fps"),
+        (["--seq", "near", "--video", "--detections", "public"], "--video"),
         (["--seq", "synthetic", "--scenes", "0"], "--scenes"),
         (["--seq", "near", "--frobnicate"], "frobnicate"),
         (["--seq", "near", "--weights", "nowhere.safetensors"], "no such file"),
@@ -170,14 +166,13 @@ def test_what_cannot_be_used_ends_in_one_line(
 ):
     out = tmp_path / "run"
     weights = None if "--weights" in arguments else tiny_weights
-    given = [a for a in arguments if a not in ("--backend", "abacus") or "--device" in arguments]
     if "--backend" in arguments:  # `run` names one of its own, and the last one counts
         flags = [*arguments, "--data", str(data), "--weights", str(weights), "--out", str(out)]
         with pytest.raises(SystemExit) as stop:
             evaluation.main(flags)
         assert stop.value.code == 2
     else:
-        assert run(*given, "--out", out, data=data, weights=weights) == 2
+        assert run(*arguments, "--out", out, data=data, weights=weights) == 2
     assert message in complaint(capsys)
     assert not out.exists()
 

@@ -5,6 +5,7 @@ import pytest
 
 import train
 from nets.recipe import load_recipe
+from tests.conftest import complaint
 
 TINY = [
     *("--width", "0.125", "--neck-channels", "8", "--crop", "32", "64", "--batch", "2"),
@@ -30,10 +31,7 @@ def refused(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         train.main(arguments)
     assert caught.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ")
-    assert "Traceback" not in line
-    return line
+    return complaint(capsys)
 
 
 def test_the_command_of_the_first_page(tmp_path, capsys):
