@@ -30,7 +30,7 @@ $(VENV)/.develops: $(VENV)/.runs requirements-dev.txt
 demo: install
 	rm -rf demo/train demo/eval
 	$(RUN) train.py --config recipes/demo.yaml --cache demo/cache --out demo/train
-	$(RUN) eval.py --seq synthetic --data demo --video --out demo/eval
+	$(RUN) eval.py --seq synthetic --scenes 4 --data demo --video --out demo/eval
 	@echo 'curves: demo/train/curves.png   report: demo/eval/report.html   videos: demo/eval/*.mp4'
 
 test: $(VENV)/.develops

@@ -55,7 +55,7 @@ class EvalFlags:
     """Report every frame at once: no boxes from before a track's confirmation, gaps stay gaps."""
     fps: float | None = None
     """Frames per second; overrides what the sequences say, if they say anything."""
-    scenes: int = 4
+    scenes: int = 20
     """Rendered scenes to score for --seq synthetic."""
     video: bool = False
     """Write an overlay video per sequence and show it in the report."""
