@@ -1,0 +1,107 @@
+"""Folders of person crops, named as in Market-1501: who, seen by which camera, when.
+
+`0007_c2s1_000450_00.jpg` is identity 7 from camera 2, sequence 1, frame 450, box 0. Identity −1 is
+junk (parts of people), 0 a distractor (no person of the query). A folder is flat, or holds the
+folders of Market-1501: `query`, `bounding_box_test` (the gallery), `bounding_box_train`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mot.errors import InputError
+from mot.images import IMAGE_SUFFIXES
+
+Labels = npt.NDArray[np.int64]
+QUERY, GALLERY, TRAIN = "query", "bounding_box_test", "bounding_box_train"
+JUNK, DISTRACTOR = -1, 0
+_NAME = re.compile(r"(-1|\d{4,})_c(\d+)s(\d+)_(\d+)_(\d+)")
+NAME_EXAMPLE = "0007_c2s1_000450_00.jpg"
+
+
+@dataclass(frozen=True)
+class CropSet:
+    """Crops of people and what their names say; all columns have one entry per crop.
+
+    Attributes:
+        paths: image files, ordered by name.
+        identity: (N,) −1 = junk, 0 = distractor.
+        camera: (N,) camera, or sequence where the crops were cut from MOT sequences.
+    """
+
+    paths: tuple[Path, ...]
+    identity: Labels
+    camera: Labels
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, rows: npt.NDArray[np.bool_ | np.intp]) -> CropSet:
+        chosen = np.arange(len(self))[rows]
+        paths = tuple(self.paths[row] for row in chosen)
+        return CropSet(paths, self.identity[chosen], self.camera[chosen])
+
+
+def crop_name(identity: int, camera: int, frame: int, *, sequence: int = 1, box: int = 0) -> str:
+    """File name of a crop, without its suffix."""
+    who = f"{identity:04d}" if identity >= 0 else str(identity)
+    return f"{who}_c{camera}s{sequence}_{frame:06d}_{box:02d}"
+
+
+def read_crops(folder: str | os.PathLike[str]) -> CropSet:
+    """List the crops that lie in one folder.
+
+    Raises:
+        InputError: no such folder, no image in it, or an image whose name says nobody.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(folder, "a folder of crops", "no such folder", "check the path")
+    with os.scandir(folder) as entries:
+        names = sorted(e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES)
+    if not names:
+        raise InputError(folder, f"crops such as {NAME_EXAMPLE}", "no images", "check the path")
+    parsed = [_NAME.fullmatch(Path(name).stem) for name in names]
+    for name, match in zip(names, parsed, strict=True):
+        if match is None:
+            expected = f"a name such as {NAME_EXAMPLE}"
+            raise InputError(folder / name, expected, name, "rename or remove it")
+    numbers = np.array([[int(m[1]), int(m[2])] for m in parsed if m], np.int64)
+    return CropSet(tuple(folder / name for name in names), numbers[:, 0], numbers[:, 1])
+
+
+def query_and_gallery(folder: str | os.PathLike[str]) -> tuple[CropSet, CropSet]:
+    """Crops to look for and crops to look among.
+
+    The folder of Market-1501 has both. Of a flat folder (or one with a gallery only) the first crop
+    of each identity and camera, by name, is a query, and all others are the gallery.
+
+    Raises:
+        InputError: as `read_crops`.
+    """
+    folder = Path(folder)
+    if (folder / QUERY).is_dir():
+        return read_crops(folder / QUERY), read_crops(folder / GALLERY)
+    crops = read_crops(folder / GALLERY if (folder / GALLERY).is_dir() else folder)
+    pairs = np.stack([crops.identity, crops.camera], axis=1)
+    _, first = np.unique(pairs, axis=0, return_index=True)
+    query = np.zeros(len(crops), bool)
+    query[first] = True
+    query &= crops.identity > DISTRACTOR
+    return crops[query], crops[~query]
+
+
+def describe(crops: CropSet) -> str:
+    """Number of crops, identities and cameras, in words."""
+    people = Counter(crops.identity.tolist())
+    people.pop(JUNK, None)
+    people.pop(DISTRACTOR, None)
+    cameras = len(set(crops.camera.tolist()))
+    return f"{len(crops):,} crops of {len(people):,} people from {cameras} cameras"
