@@ -6,12 +6,10 @@ that it would have seen, whatever the number of loader processes.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -315,13 +313,3 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         height, width = self.augment.crop
         cells = -(-height // self.stride) * -(-width // self.stride)
         return max(float(people), 0.01) / cells
-
-
-def start_worker(_: int) -> None:
-    """Keep a loader process to one core and deaf to Ctrl-C; a DataLoader's worker_init_fn.
-
-    A terminal's Ctrl-C reaches all processes; the training process stops its loaders when it has
-    saved.
-    """
-    cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

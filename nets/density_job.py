@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
-from mot.errors import InputError
-from nets.clips import ClipBatches, start_worker
+from nets.clips import ClipBatches
 from nets.curves import draw_curves
 from nets.doctor import Doctor
 from nets.frame_stack import FrameStack
+from nets.loader import load_batches
 from nets.losses import LossSettings, Targets, total_loss
 from nets.recipe import TrainSettings
 from nets.training import Job
@@ -59,7 +58,7 @@ def density_job(
 
     return Job(
         net=net,
-        batches=lambda first: _loader(training, first, settings.schedule.workers),
+        batches=lambda first: load_batches(training, first, settings.schedule.workers),
         loss=lambda model, batch: _loss_and_sums(model, batch, settings.loss, people_per_cell),
         row=lambda sums, steps: _row(sums, steps, frames),
         carry=_fade,
@@ -68,38 +67,6 @@ def density_job(
         draw=lambda: draw_curves(run / "log.csv", run / "curves.png"),
         validate=lambda model: _validate(model, validation, settings.loss, people_per_cell),
     )
-
-
-class _ErrorsAsItems(Dataset[Batch | Exception]):
-    """Batches, or the error in the place of one: a DataLoader would re-word a worker's error."""
-
-    def __init__(self, batches: ClipBatches) -> None:
-        self.batches = batches
-
-    def __getitem__(self, number: int) -> Batch | Exception:
-        try:
-            return self.batches[number]
-        except (InputError, OSError) as error:
-            return error
-
-
-def _loader(batches: ClipBatches, first: int, workers: int) -> Iterator[Batch]:
-    """Batches from number `first` on, prepared ahead by worker processes."""
-    items = DataLoader(
-        _ErrorsAsItems(batches),
-        batch_size=None,
-        sampler=range(first, len(batches)),
-        num_workers=workers,
-        worker_init_fn=start_worker,
-        prefetch_factor=3 if workers else None,
-        # A forked process would inherit OpenCV's thread pool without its threads, and hang.
-        multiprocessing_context="spawn" if workers else None,
-        generator=torch.Generator(),  # leaves torch's own random numbers alone
-    )
-    for item in items:
-        if isinstance(item, Exception):
-            raise item
-        yield item
 
 
 def _loss_and_sums(

@@ -15,6 +15,7 @@ import train as command
 from mot.errors import InputError
 from nets import density_job as density
 from nets import training
+from nets.loader import load_batches
 from nets.losses import LossSettings
 from nets.settings import NetSettings
 from nets.weights import load_weights
@@ -235,7 +236,7 @@ def test_a_photo_that_breaks_while_training_is_named(workers, settings, tmp_path
     batches = command.batches(*command.training_sources(data), settings, 1, 3)
     (photos / "a.png").write_bytes(b"cut")
     with pytest.raises(InputError, match=r"a\.png"):
-        next(iter(density._loader(batches, 0, workers)))
+        next(iter(load_batches(batches, 0, workers)))
 
 
 def test_the_doctor_is_fed_with_masses_and_the_kind_of_loss(settings, tmp_path, monkeypatch):
