@@ -1,0 +1,157 @@
+"""From person crops to embeddings: trunk → pooled → batch-normalised.
+
+Two crops of one person have embeddings with a small angle between them. The embedding is the
+feature behind a batch normalisation without shift ("BNNeck", Luo et al., arXiv:1903.07071): the
+triplet loss sees the feature before it, the classifier and every search the one behind.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mot.errors import InputError, require_setting
+from mot.images import Image
+from mot.shapes import expect
+from nets.backbones import build_backbone
+from nets.weights import check_state, load_weights
+
+POOL_POWER = 3.0  # start of the generalised mean's exponent (arXiv:1711.02512)
+POOL_FLOOR = 1e-6  # a mean of powers needs positive features
+KIND = "embedder"  # in a weights file's metadata
+BATCH = 64  # crops that are embedded at once
+
+
+@dataclass(frozen=True)
+class EmbedderSettings:
+    """Shape of an embedder; travels inside its weights file.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    backbone: str = "resnet18"
+    """Trunk: vgg16, resnet18, resnet50, seresnet50 or mobilenetv2."""
+    width: float = 1.0
+    """Multiplier on the trunk's channels; image weights need 1."""
+    norm: str = "batch"
+    """Normalisation in the trunk: batch, group or none (none = convolutions with biases)."""
+    deepest: int = 16
+    """Stride of the trunk's last feature map: 8, 16 or 32; 16 keeps detail in small crops."""
+    channels: int = 256
+    """Length of the embedding."""
+    size: tuple[int, int] = (128, 64)
+    """Height and width of a crop in pixels."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", tuple(self.size))
+        require = partial(require_setting, self)
+        require("width", 0 < self.width <= 4, "a factor in (0, 4]")
+        require("channels", 8 <= self.channels <= 4096, "8 to 4096")
+        usable = len(self.size) == 2 and min(self.size) >= 16
+        require("size", usable, "height and width of at least 16 pixels")
+
+    def to_json(self) -> str:
+        """Write the settings as one line of JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, where: object) -> EmbedderSettings:
+        """Read what `to_json` wrote; raises InputError where it is something else."""
+        remedy = "name weights that python -m reid.train wrote"
+        try:
+            values = json.loads(text)
+            known = {field.name for field in fields(cls)}
+            if not isinstance(values, dict) or not set(values) <= known:
+                raise InputError(where, f"settings among {sorted(known)}", text, remedy)
+            return cls(**values)
+        except (TypeError, json.JSONDecodeError) as error:
+            raise InputError(where, "an embedder's settings", error, remedy) from error
+
+
+class Embedder(nn.Module):
+    """Crops (B, 3, H, W), RGB in 0..255, to features and embeddings (B, C) each."""
+
+    def __init__(self, settings: EmbedderSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.trunk = build_backbone(
+            settings.backbone,
+            width=settings.width,
+            norm=settings.norm,
+            deepest=settings.deepest,
+        )
+        wide = self.trunk.channels[-1]
+        self.power = nn.Parameter(torch.tensor(POOL_POWER))
+        self.project = (
+            nn.Identity() if wide == settings.channels else nn.Linear(wide, settings.channels)
+        )
+        self.neck = nn.BatchNorm1d(settings.channels)
+        self.neck.bias.requires_grad_(False)  # the origin stays where angles are measured from
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features before and behind the normalisation."""
+        expect(crops, "B 3 H W", "crops")
+        maps = self.trunk(crops.float())[-1].clamp(min=POOL_FLOOR)
+        pooled = F.adaptive_avg_pool2d(maps.pow(self.power), 1).flatten(1).pow(1 / self.power)
+        features = self.project(pooled)
+        return features, self.neck(features)
+
+
+def load_embedder(path: Path | str) -> Embedder:
+    """Build the embedder that a weights file describes, in evaluation mode.
+
+    Raises:
+        InputError: missing, truncated or foreign file, or weights of another shape.
+    """
+    state, metadata = load_weights(Path(path))
+    if metadata.get("kind") != KIND:
+        got = "weights of something else"
+        raise InputError(path, "an embedder's weights", got, "train one: python -m reid.train")
+    net = Embedder(EmbedderSettings.from_json(metadata.get("settings", ""), path))
+    check_state(net, state, where=str(path))
+    net.load_state_dict(state)
+    return net.eval()
+
+
+@torch.no_grad()
+def embed(net: Embedder, crops: Iterable[Image], *, device: str = "cpu") -> npt.NDArray[np.float32]:
+    """Embed crops: the mean of each crop's and its mirror image's unit embedding, of length 1.
+
+    Args:
+        net: in evaluation mode.
+        crops: uint8 (H, W, 3) RGB of the settings' size.
+        device: where to compute.
+
+    Returns:
+        (N, C); nothing for no crops.
+    """
+    net = net.to(device)
+    rows = [np.zeros((0, net.settings.channels), np.float32)]
+    for batch in _batches(crops):
+        images = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
+        both = torch.cat([images, images.flip(3)])
+        unit = F.normalize(net(both)[1], dim=1)
+        mean = F.normalize(unit[: len(images)] + unit[len(images) :], dim=1)
+        rows.append(mean.cpu().numpy())
+    return np.concatenate(rows)
+
+
+def _batches(crops: Iterable[Image]) -> Iterator[Image]:
+    waiting: list[Image] = []
+    for crop in crops:
+        waiting.append(crop)
+        if len(waiting) == BATCH:
+            yield np.stack(waiting)
+            waiting = []
+    if waiting:
+        yield np.stack(waiting)

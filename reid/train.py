@@ -1,0 +1,91 @@
+"""Train an embedder on crops of people: `python -m reid.train --data market --out runs/reid`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+import yaml
+
+from mot.atomic import write_text
+from mot.command_line import parse_flags
+from mot.errors import InputError, one_line_errors
+from nets.checkpoint import CHECKPOINT, read_checkpoint
+from nets.ranks import rank
+from nets.schedule import ScheduleSettings
+from nets.training import train
+from nets.weights import load_image_weights, settle_norms
+from reid.crops import TRAIN, describe, read_crops
+from reid.embedder import Embedder, EmbedderSettings
+from reid.job import Learner, reid_job
+from reid.losses import ReidLossSettings
+from reid.sampler import CropBatches, SamplerSettings
+
+
+@dataclass(frozen=True)
+class ReidTrainFlags:
+    """Train an embedder on a folder of crops named as in Market-1501."""
+
+    data: str
+    """Folder of crops, or one that holds bounding_box_train."""
+    out: str = "runs/reid"
+    """Folder of the run: config.yaml, log.csv, weights.safetensors, curves.png, checkpoint.pt."""
+    weights: str = "none"
+    """Image weights to start from: imagenet, none, or a .safetensors file."""
+    resume: bool = False
+    """Continue the run in --out from its checkpoint; the flags must be the same."""
+    embedder: EmbedderSettings = field(default_factory=EmbedderSettings)
+    sampler: SamplerSettings = field(default_factory=SamplerSettings)
+    loss: ReidLossSettings = field(default_factory=ReidLossSettings)
+    schedule: ScheduleSettings = field(
+        default_factory=lambda: ScheduleSettings(max_steps=3000, lr=3.5e-4, warmup_steps=100)
+    )
+
+
+def run_training(flags: ReidTrainFlags) -> None:
+    """Train an embedder as the flags say and leave its run folder complete.
+
+    Raises:
+        InputError: crops, weights or settings that cannot be used, or a run that is in the way.
+    """
+    run, folder = Path(flags.out), Path(flags.data)
+    values = asdict(flags)
+    config = yaml.safe_dump({k: v for k, v in values.items() if k not in ("out", "resume")})
+    if flags.resume:
+        read_checkpoint(run / CHECKPOINT, config)
+    elif (run / "log.csv").exists():
+        raise InputError(run, "a new run folder", "one with a log", "use another --out or --resume")
+    crops = read_crops(folder / TRAIN if (folder / TRAIN).is_dir() else folder)
+    schedule = flags.schedule
+    torch.manual_seed(schedule.seed)
+    embedder = Embedder(flags.embedder)
+    batches = CropBatches(
+        crops,
+        flags.sampler,
+        size_hw=flags.embedder.size,
+        seed=schedule.seed,
+        rank=rank(),
+        count=schedule.max_steps,
+    )
+    learner = Learner(embedder, batches.identities, flags.loss)
+    if not flags.resume:
+        report = load_image_weights(embedder.trunk, flags.weights)
+        settle_norms(embedder.trunk, batches[0][0].float(), report.folded)
+        print(f"start: {report}; {describe(batches.crops)}", file=sys.stderr)
+    write_text(run / "config.yaml", config)
+    job = reid_job(learner, batches, flags.loss, run, workers=schedule.workers)
+    train(job, schedule, run, config=config, resume=flags.resume)
+
+
+@one_line_errors
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    flags = parse_flags(ReidTrainFlags, arguments)
+    run_training(flags)
+    print(f"weights: {Path(flags.out) / 'weights.safetensors'}")
+
+
+if __name__ == "__main__":
+    main()
