@@ -1,0 +1,273 @@
+"""Crops of people cut from sequences with a truth: `python -m reid.extract --seqs A B --out crops`.
+
+Writes the folders of Market-1501 (bounding_box_train, query, bounding_box_test), which torchreid
+and fast-reid read as well, and, where asked for, one HDF5 file. People of the test are nobody's of
+the training. A sequence stands for two cameras, the earlier and the later half of each person's
+time in it, so that a query is never answered by a frame beside its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.table import Table
+
+from mot.annotations import considered
+from mot.atomic import atomic_path
+from mot.boxes import Boxes
+from mot.command_line import parse_flags
+from mot.draw import mosaic
+from mot.errors import InputError, one_line_errors, require_setting
+from mot.frames import stream_frames
+from mot.images import Image, read_image, resize
+from mot.progress import progress_bar
+from mot.sequence import Sequence, data_root, find_sequence
+from reid.crops import GALLERY, QUERY, TRAIN, crop_name
+
+JPEG_QUALITY = 95
+SHEET_PEOPLE, SHEET_CROPS = 12, 8  # rows and columns of the contact sheet
+SHEET = "crops.png"
+
+
+@dataclass(frozen=True)
+class ExtractFlags:
+    """Cut people out of sequences with a truth, for training and scoring of embedders."""
+
+    seqs: tuple[str, ...]
+    """Sequences to cut from."""
+    out: str
+    """Folder to make: bounding_box_train, query, bounding_box_test and crops.png."""
+    data: str | None = None
+    """Folder that holds sequence folders at some depth; none = $FOOTFALL_DATA, else data/."""
+    h5: str | None = None
+    """HDF5 file to write as well: images, identity, camera, frame, split."""
+    size: tuple[int, int] = (128, 64)
+    """Height and width of the crops in pixels."""
+    every_s: float = 0.2
+    """Seconds between a person's crops."""
+    min_visibility: float = 0.4
+    """Least visible share, where the truth knows it."""
+    min_height: float = 40.0
+    """Least height of a box in pixels."""
+    min_crops: int = 4
+    """People with fewer crops are left out."""
+    test_share: float = 0.25
+    """Share of the people kept for the test."""
+    seed: int = 1
+    """Decides who is kept for the test."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seqs", tuple(self.seqs))
+        object.__setattr__(self, "size", tuple(self.size))
+        require = partial(require_setting, self)
+        require("seqs", bool(self.seqs), "at least one sequence")
+        require("size", len(self.size) == 2 and min(self.size) >= 16, "at least 16 16")
+        require("every_s", self.every_s >= 0, "0 or more seconds")
+        require("min_visibility", 0 <= self.min_visibility <= 1, "a share in 0..1")
+        require("min_height", self.min_height >= 1, "at least 1 pixel")
+        require("min_crops", self.min_crops >= 2, "at least 2: one to look for, one to find")
+        require("test_share", 0 <= self.test_share < 1, "a share in [0, 1)")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which boxes of a sequence become crops.
+
+    Attributes:
+        boxes: truth rows, ordered by frame.
+        person: (N,) number of each row's person over all sequences, from 1.
+        camera: (N,) from 1.
+        split: (N,) name of the folder that the crop goes to.
+    """
+
+    boxes: Boxes
+    person: npt.NDArray[np.int64]
+    camera: npt.NDArray[np.int64]
+    split: npt.NDArray[np.str_]
+
+
+def choose_rows(truth: Boxes, size_hw: tuple[int, int], fps: float, flags: ExtractFlags) -> Boxes:
+    """Rows worth cutting: people who count, visible and large enough, mostly inside the frame.
+
+    Args:
+        truth: all rows of a sequence.
+        size_hw: height and width of its frames.
+        fps: frames per second.
+        flags: limits.
+    """
+    height, width = size_hw
+    ltrb = truth.ltrb
+    inside = np.minimum(ltrb[:, 2:], (width, height)) - np.maximum(ltrb[:, :2], 0)
+    share = inside.clip(min=0).prod(axis=1) / np.maximum(truth.w * truth.h, 1e-6)
+    seen = (truth.visibility < 0) | (truth.visibility >= flags.min_visibility)
+    step = max(1, round(flags.every_s * fps))
+    wanted = (
+        considered(truth)
+        & seen
+        & (truth.h >= flags.min_height)
+        & (share >= max(flags.min_visibility, 0.5))
+        & ((truth.frame - 1) % step == 0)
+    )
+    rows = truth[wanted].sorted_by_frame()
+    ids, count = np.unique(rows.id, return_counts=True)
+    return rows[np.isin(rows.id, ids[count >= flags.min_crops])]
+
+
+def plan_crops(chosen: list[Boxes], flags: ExtractFlags) -> list[Plan]:
+    """Number people and cameras over all sequences and put each crop on its side.
+
+    Of a person of the test, the first crop of each camera is a query.
+    """
+    people = [np.unique(rows.id) for rows in chosen]
+    total = sum(map(len, people))
+    shuffled = np.random.default_rng(flags.seed).permutation(total) + 1
+    test = shuffled[: round(flags.test_share * total)]
+    plans, before = [], 0
+    for index, (rows, ids) in enumerate(zip(chosen, people, strict=True)):
+        place = np.searchsorted(ids, rows.id)
+        person = before + 1 + place
+        before += len(ids)
+        middle = np.array([np.median(rows.frame[place == k]) for k in range(len(ids))])
+        camera = 2 * index + 1 + (rows.frame > middle[place])
+        split = np.full(len(rows), TRAIN, dtype="U32")
+        split[np.isin(person, test)] = GALLERY
+        _, first = np.unique(np.stack([person, camera], axis=1), axis=0, return_index=True)
+        query = np.zeros(len(rows), bool)
+        query[first] = True
+        split[query & (split == GALLERY)] = QUERY
+        plans.append(Plan(rows, person.astype(np.int64), camera.astype(np.int64), split))
+    return plans
+
+
+def cut(image: Image, ltwh: npt.NDArray[np.floating], size_hw: tuple[int, int]) -> Image:
+    """Cut a box, clipped to the frame, out of an image and resize it.
+
+    Raises:
+        InputError: a box wholly outside the image.
+    """
+    height, width = image.shape[:2]
+    left, top = np.maximum(np.floor(ltwh[:2]), 0).astype(int)
+    right, bottom = np.ceil(ltwh[:2] + ltwh[2:]).astype(int)
+    part = image[top : min(bottom, height), left : min(right, width)]
+    if not part.size:
+        expected = f"a box that meets the frame of {width} x {height} pixels"
+        raise InputError("crop", expected, ltwh.tolist(), "leave this box out")
+    return resize(np.ascontiguousarray(part), size_hw)
+
+
+def cut_sequence(
+    sequence: Sequence, plan: Plan, size_hw: tuple[int, int]
+) -> Iterator[tuple[int, Image]]:
+    """Yield (row of the plan, crop) for every row, decoding only as far as the last one."""
+    if not len(plan.boxes):
+        return
+    frames = plan.boxes.frame
+    last = int(frames[-1])
+    with progress_bar(last, unit="frame", title=sequence.name) as bar:
+        for number, image in stream_frames(sequence, last=last):
+            for row in range(*np.searchsorted(frames, [number, number + 1]).tolist()):
+                yield row, cut(image, plan.boxes.ltwh[row], size_hw)
+            bar.update()
+
+
+def extract(flags: ExtractFlags) -> list[Plan]:
+    """Cut all crops and write them; the folder appears whole.
+
+    Raises:
+        InputError: sequences that cannot be used, nobody to cut, or a folder that is there.
+    """
+    out = Path(flags.out)
+    if out.exists():
+        raise InputError(out, "a new folder", "one that is there", "use another --out")
+    root = Path(flags.data) if flags.data else data_root()
+    sequences = [find_sequence(name, root) for name in flags.seqs]
+    chosen = [
+        choose_rows(s.truth(), (s.height, s.width), s.require_fps(), flags) for s in sequences
+    ]
+    if not any(map(len, chosen)):
+        expected = "people who are visible and large enough"
+        raise InputError("--seqs", expected, "nobody", "lower --min-height or --min-visibility")
+    plans = plan_crops(chosen, flags)
+    rows = zip(sequences, plans, strict=True)
+    with atomic_path(out) as folder:
+        for name in (TRAIN, QUERY, GALLERY):
+            (folder / name).mkdir(parents=True)
+        images = []
+        for sequence, plan in rows:
+            for row, crop in cut_sequence(sequence, plan, flags.size):
+                _write(folder, plan, row, crop)
+                if flags.h5:
+                    images.append(crop)
+        cv2.imwrite(str(folder / SHEET), contact_sheet(folder, plans)[:, :, ::-1])
+        if flags.h5:
+            write_h5(Path(flags.h5), np.stack(images), plans)
+    return plans
+
+
+def _name(plan: Plan, row: int) -> str:
+    person, camera = int(plan.person[row]), int(plan.camera[row])
+    return f"{crop_name(person, camera, int(plan.boxes.frame[row]))}.jpg"
+
+
+def _write(folder: Path, plan: Plan, row: int, crop: Image) -> None:
+    path = folder / str(plan.split[row]) / _name(plan, row)
+    if not cv2.imwrite(str(path), crop[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
+        raise OSError(f"{path} could not be written")
+
+
+def write_h5(path: Path, images: Image, plans: list[Plan]) -> None:
+    """Write all crops into one HDF5 file, whole or not at all.
+
+    Datasets: images (N, H, W, 3) uint8 RGB, identity, camera and frame (N,) int64, split (N,) text.
+    """
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file.create_dataset("images", data=images, chunks=(1, *images.shape[1:]), compression="lzf")
+        file["identity"] = np.concatenate([plan.person for plan in plans])
+        file["camera"] = np.concatenate([plan.camera for plan in plans])
+        file["frame"] = np.concatenate([plan.boxes.frame for plan in plans]).astype(np.int64)
+        file["split"] = [str(name) for plan in plans for name in plan.split]
+
+
+def contact_sheet(folder: Path, plans: list[Plan]) -> Image:
+    """A row of crops for each of some people, spread over all of them."""
+    known = [(plan, person) for plan in plans for person in np.unique(plan.person)]
+    places = np.linspace(0, len(known) - 1, min(SHEET_PEOPLE, len(known))).round().astype(int)
+    tiles = []
+    for plan, person in (known[k] for k in places):
+        rows = np.flatnonzero(plan.person == person)
+        shown = rows[np.linspace(0, len(rows) - 1, SHEET_CROPS).round().astype(int)]
+        paths = [folder / str(plan.split[row]) / _name(plan, row) for row in shown]
+        tiles += [read_image(path) for path in paths]
+    return mosaic(tiles, columns=SHEET_CROPS)
+
+
+def print_summary(plans: list[Plan], names: tuple[str, ...]) -> None:
+    """Print crops and people per sequence and side."""
+    table = Table()
+    table.add_column("sequence")
+    for heading in ("people", "train crops", "query", "gallery"):
+        table.add_column(heading, justify="right")
+    for name, plan in zip(names, plans, strict=True):
+        counts = [int((plan.split == side).sum()) for side in (TRAIN, QUERY, GALLERY)]
+        table.add_row(name, str(len(np.unique(plan.person))), *map(str, counts))
+    Console().print(table)
+
+
+@one_line_errors
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    flags = parse_flags(ExtractFlags, arguments)
+    print_summary(extract(flags), flags.seqs)
+    print(f"crops: {flags.out}   contact sheet: {Path(flags.out) / SHEET}")
+
+
+if __name__ == "__main__":
+    main()
