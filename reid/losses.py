@@ -80,7 +80,7 @@ def batch_all(distance: Tensor, identity: Tensor, margin: float) -> Tensor:
     positive, negative = _pairs(identity)
     gap = distance[:, :, None] - distance[:, None, :]
     losses = _hinge(gap[positive[:, :, None] & negative[:, None, :]], margin)
-    return losses[losses > SMALLEST_SQUARE]
+    return losses[losses > 0]
 
 
 TRIPLETS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {

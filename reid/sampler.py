@@ -17,6 +17,7 @@ from mot.images import Image, read_resized
 from reid.crops import DISTRACTOR, CropSet
 
 PADDING_PX = 10  # a crop is cut out of itself with a border of so much
+ERASED_STRETCH = 3.3  # height over width of an erased rectangle is up to this, or its inverse
 ERASED_FILL = (124, 116, 104)  # mean of ImageNet, RGB: neither dark nor bright
 
 
@@ -128,7 +129,7 @@ def _erase(image: Image, settings: SamplerSettings, rng: np.random.Generator) ->
     """Fill a rectangle of random area and shape, in place."""
     height, width = image.shape[:2]
     area = rng.uniform(*settings.erase_area) * height * width
-    shape = np.exp(rng.uniform(-1, 1) * np.log(3.3))
+    shape = np.exp(rng.uniform(-1, 1) * np.log(ERASED_STRETCH))
     rows = int(np.clip(round((area * shape) ** 0.5), 1, height))
     columns = int(np.clip(round((area / shape) ** 0.5), 1, width))
     top = rng.integers(0, height - rows + 1)

@@ -73,8 +73,10 @@ def run_training(flags: ReidTrainFlags) -> None:
     if not flags.resume:
         report = load_image_weights(embedder.trunk, flags.weights)
         settle_norms(embedder.trunk, batches[0][0].float(), report.folded)
-        print(f"start: {report}; {describe(batches.crops)}", file=sys.stderr)
-    write_text(run / "config.yaml", config)
+        if rank() == 0:
+            print(f"start: {report}; {describe(batches.crops)}", file=sys.stderr)
+    if rank() == 0:
+        write_text(run / "config.yaml", config)
     job = reid_job(learner, batches, flags.loss, run, workers=schedule.workers)
     train(job, schedule, run, config=config, resume=flags.resume)
 
