@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +76,23 @@ def read_crops(folder: str | os.PathLike[str]) -> CropSet:
             raise InputError(folder / name, expected, name, "rename or remove it")
     numbers = np.array([[int(m[1]), int(m[2])] for m in parsed if m], np.int64)
     return CropSet(tuple(folder / name for name in names), numbers[:, 0], numbers[:, 1])
+
+
+def join_crops(sets: Sequence[CropSet]) -> CropSet:
+    """Put folders together whose people and cameras are different ones: both are numbered on.
+
+    Junk and distractors stay what they are.
+    """
+    people, cameras = 0, 0
+    identities, seen_by = [], []
+    for crops in sets:
+        known = crops.identity > DISTRACTOR
+        identities.append(np.where(known, crops.identity + people, crops.identity))
+        seen_by.append(crops.camera + cameras)
+        people = max(people, int(identities[-1].max()))
+        cameras = int(seen_by[-1].max())
+    paths = tuple(path for crops in sets for path in crops.paths)
+    return CropSet(paths, np.concatenate(identities), np.concatenate(seen_by))
 
 
 def query_and_gallery(folder: str | os.PathLike[str]) -> tuple[CropSet, CropSet]:

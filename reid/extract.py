@@ -3,7 +3,7 @@
 Writes the folders of Market-1501 (bounding_box_train, query, bounding_box_test), which torchreid
 and fast-reid read as well, and, where asked for, one HDF5 file. People of the test are nobody's of
 the training. A sequence stands for two cameras, the earlier and the later half of each person's
-time in it, so that a query is never answered by a frame beside its own.
+time in it, with a pause between them, so that a query is never answered by a frame beside its own.
 """
 
 from __future__ import annotations
@@ -61,16 +61,24 @@ class ExtractFlags:
     """People with fewer crops are left out."""
     test_share: float = 0.25
     """Share of the people kept for the test."""
+    test_seqs: tuple[str, ...] = ()
+    """More sequences to cut from, whose people are all kept for the test."""
+    pause_s: float = 1.0
+    """Seconds between the earlier and the later half of a person of the test."""
     seed: int = 1
     """Decides who is kept for the test."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seqs", tuple(self.seqs))
+        object.__setattr__(self, "test_seqs", tuple(self.test_seqs))
         object.__setattr__(self, "size", tuple(self.size))
         require = partial(require_setting, self)
         require("seqs", bool(self.seqs), "at least one sequence")
+        twice = set(self.seqs) & set(self.test_seqs)
+        require("test_seqs", not twice, "sequences that --seqs does not name")
         require("size", len(self.size) == 2 and min(self.size) >= 16, "at least 16 16")
-        require("every_s", self.every_s >= 0, "0 or more seconds")
+        for name in ("every_s", "pause_s"):
+            require(name, getattr(self, name) >= 0, "0 or more seconds")
         require("min_visibility", 0 <= self.min_visibility <= 1, "a share in 0..1")
         require("min_height", self.min_height >= 1, "at least 1 pixel")
         require("min_crops", self.min_crops >= 2, "at least 2: one to look for, one to find")
@@ -121,22 +129,27 @@ def choose_rows(truth: Boxes, size_hw: tuple[int, int], fps: float, flags: Extra
     return rows[np.isin(rows.id, ids[count >= flags.min_crops])]
 
 
-def plan_crops(chosen: list[Boxes], flags: ExtractFlags) -> list[Plan]:
+def plan_crops(chosen: list[Boxes], rates: list[float], flags: ExtractFlags) -> list[Plan]:
     """Number people and cameras over all sequences and put each crop on its side.
 
-    Of a person of the test, the first crop of each camera is a query.
+    Those of `test_seqs` come last in `chosen`. Of a person of the test, the first crop of each camera is a query.
     """
     people = [np.unique(rows.id) for rows in chosen]
     total = sum(map(len, people))
-    shuffled = np.random.default_rng(flags.seed).permutation(total) + 1
-    test = shuffled[: round(flags.test_share * total)]
+    drawn = sum(map(len, people[: len(flags.seqs)]))
+    shuffled = np.random.default_rng(flags.seed).permutation(drawn) + 1
+    kept = shuffled[: round(flags.test_share * drawn)]
+    test = np.concatenate([kept, np.arange(drawn, total) + 1])
     plans, before = [], 0
-    for index, (rows, ids) in enumerate(zip(chosen, people, strict=True)):
+    for index, (rows, ids, fps) in enumerate(zip(chosen, people, rates, strict=True)):
         place = np.searchsorted(ids, rows.id)
-        person = before + 1 + place
-        before += len(ids)
         middle = np.array([np.median(rows.frame[place == k]) for k in range(len(ids))])
-        camera = 2 * index + 1 + (rows.frame > middle[place])
+        late_s = (rows.frame - middle[place]) / fps
+        tested = np.isin(before + 1 + place, test)
+        keep = ~tested | (abs(late_s) >= flags.pause_s / 2)
+        rows, late_s, person = rows[keep], late_s[keep], (before + 1 + place)[keep]
+        before += len(ids)
+        camera = 2 * index + 1 + (late_s > 0)
         split = np.full(len(rows), TRAIN, dtype="U32")
         split[np.isin(person, test)] = GALLERY
         _, first = np.unique(np.stack([person, camera], axis=1), axis=0, return_index=True)
@@ -188,14 +201,16 @@ def extract(flags: ExtractFlags) -> list[Plan]:
     if out.exists():
         raise InputError(out, "a new folder", "one that is there", "use another --out")
     root = Path(flags.data) if flags.data else data_root()
-    sequences = [find_sequence(name, root) for name in flags.seqs]
+    sequences = [find_sequence(name, root) for name in flags.seqs + flags.test_seqs]
+    rates = [sequence.require_fps() for sequence in sequences]
     chosen = [
-        choose_rows(s.truth(), (s.height, s.width), s.require_fps(), flags) for s in sequences
+        choose_rows(s.truth(), (s.height, s.width), fps, flags)
+        for s, fps in zip(sequences, rates, strict=True)
     ]
     if not any(map(len, chosen)):
         expected = "people who are visible and large enough"
         raise InputError("--seqs", expected, "nobody", "lower --min-height or --min-visibility")
-    plans = plan_crops(chosen, flags)
+    plans = plan_crops(chosen, rates, flags)
     rows = zip(sequences, plans, strict=True)
     with atomic_path(out) as folder:
         for name in (TRAIN, QUERY, GALLERY):
@@ -265,7 +280,7 @@ def print_summary(plans: list[Plan], names: tuple[str, ...]) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     flags = parse_flags(ExtractFlags, arguments)
-    print_summary(extract(flags), flags.seqs)
+    print_summary(extract(flags), flags.seqs + flags.test_seqs)
     print(f"crops: {flags.out}   contact sheet: {Path(flags.out) / SHEET}")
 
 

@@ -11,13 +11,13 @@ import yaml
 
 from mot.atomic import write_text
 from mot.command_line import parse_flags
-from mot.errors import InputError, one_line_errors
+from mot.errors import InputError, one_line_errors, require_setting
 from nets.checkpoint import CHECKPOINT, read_checkpoint
 from nets.ranks import rank
 from nets.schedule import ScheduleSettings
 from nets.training import train
 from nets.weights import load_image_weights, settle_norms
-from reid.crops import TRAIN, describe, read_crops
+from reid.crops import TRAIN, describe, join_crops, read_crops
 from reid.embedder import Embedder, EmbedderSettings
 from reid.job import Learner, reid_job
 from reid.losses import ReidLossSettings
@@ -26,10 +26,10 @@ from reid.sampler import CropBatches, SamplerSettings
 
 @dataclass(frozen=True)
 class ReidTrainFlags:
-    """Train an embedder on a folder of crops named as in Market-1501."""
+    """Train an embedder on folders of crops named as in Market-1501."""
 
-    data: str
-    """Folder of crops, or one that holds bounding_box_train."""
+    data: tuple[str, ...]
+    """Folders of crops, or of such as hold bounding_box_train; nobody is in two of them."""
     out: str = "runs/reid"
     """Folder of the run: config.yaml, log.csv, weights.safetensors, curves.png, checkpoint.pt."""
     weights: str = "none"
@@ -43,6 +43,10 @@ class ReidTrainFlags:
         default_factory=lambda: ScheduleSettings(max_steps=3000, lr=3.5e-4, warmup_steps=100)
     )
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", tuple(self.data))
+        require_setting(self, "data", bool(self.data), "at least one folder")
+
 
 def run_training(flags: ReidTrainFlags) -> None:
     """Train an embedder as the flags say and leave its run folder complete.
@@ -50,14 +54,15 @@ def run_training(flags: ReidTrainFlags) -> None:
     Raises:
         InputError: crops, weights or settings that cannot be used, or a run that is in the way.
     """
-    run, folder = Path(flags.out), Path(flags.data)
+    run = Path(flags.out)
     values = asdict(flags)
     config = yaml.safe_dump({k: v for k, v in values.items() if k not in ("out", "resume")})
     if flags.resume:
         read_checkpoint(run / CHECKPOINT, config)
     elif (run / "log.csv").exists():
         raise InputError(run, "a new run folder", "one with a log", "use another --out or --resume")
-    crops = read_crops(folder / TRAIN if (folder / TRAIN).is_dir() else folder)
+    folders = [Path(name) for name in flags.data]
+    crops = join_crops([read_crops(f / TRAIN if (f / TRAIN).is_dir() else f) for f in folders])
     schedule = flags.schedule
     torch.manual_seed(schedule.seed)
     embedder = Embedder(flags.embedder)
