@@ -2,7 +2,8 @@
 
 A track gets its id only when it is confirmed. Both functions hold a frame back until every track
 that it shows has been confirmed or has died, so that tracks are reported from their first box on,
-and then until nobody who is missed there can come back in time for the gap to be filled.
+then until nobody who is missed there can come back in time for the gap to be filled, then until
+the boxes around it are known that smooth it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from mot.boxes import Boxes
 from mot.errors import InputError
 from reid.gaps import fill_gaps
 from reid.linker import MENU, Linker, LinkerSettings, check_detections
+from reid.offline import OfflineSettings, join_tracks
+from reid.smoothing import smooth_boxes
 
 Held = tuple[int, Boxes, npt.NDArray[np.intp]]
 
@@ -34,18 +37,26 @@ def link_stream(
     Args:
         frames: (1-based number, detections of that frame) in ascending order, scores in 0..1.
         fps: frames per second.
-        settings: of the linker; without backfill and filled gaps no frame is held back.
+        settings: of the linker; without backfill, filled gaps and smoothing no frame is held back.
 
     Yields:
-        (number, boxes of the confirmed tracks ordered by id) for every frame, confirm_s and
-        fill_gap_s later.
+        (number, boxes of the confirmed tracks ordered by id) for every frame, confirm_s, fill_gap_s
+        and 3 · smooth_s later.
 
     Raises:
         InputError: as `Linker.update`.
     """
     machine = Linker(settings, fps)
-    longest = math.floor(min(settings.fill_gap_s, settings.max_gap_s) * fps + 1e-6)
-    return fill_gaps(_confirmed(frames, machine, settings), max_frames=longest)
+    longest = min(settings.fill_gap_s, settings.max_gap_s)
+    return _finished(_confirmed(frames, machine, settings), fps, longest, settings.smooth_s)
+
+
+def _finished(
+    frames: Iterable[tuple[int, Boxes]], fps: float, longest_s: float, smooth_s: float
+) -> Iterator[tuple[int, Boxes]]:
+    """Fill gaps of up to `longest_s` and smooth."""
+    filled = fill_gaps(frames, max_frames=math.floor(longest_s * fps + 1e-6))
+    return smooth_boxes(filled, sigma_frames=smooth_s * fps)
 
 
 def _confirmed(
@@ -88,7 +99,35 @@ def linker_settings(name: str, *, online: bool = False) -> LinkerSettings:
     """
     if name not in MENU:
         raise InputError("--linker", f"one of {', '.join(MENU)}", name, "choose one of them")
-    return replace(MENU[name], backfill=False, fill_gap_s=0.0) if online else MENU[name]
+    if not online:
+        return MENU[name]
+    return replace(MENU[name], backfill=False, fill_gap_s=0.0, smooth_s=0.0, output="filtered")
+
+
+def raw_settings(settings: LinkerSettings) -> LinkerSettings:
+    """The same linker without the finish (filled gaps, smoothing) that `finish_offline` gives."""
+    return replace(settings, fill_gap_s=0.0, smooth_s=0.0)
+
+
+def finish_offline(
+    tracks: Boxes, *, length: int, fps: float, settings: LinkerSettings, offline: OfflineSettings
+) -> Boxes:
+    """Join, fill and smooth the tracks of a whole video.
+
+    Args:
+        tracks: as a linker of `raw_settings(settings)` gives them.
+        length: number of frames.
+        fps: frames per second.
+        settings: of the linker, for its smooth_s.
+        offline: how tracks are joined; all gaps up to its join_gap_s are filled.
+
+    Returns:
+        Boxes of the tracks ordered by frame, then id.
+    """
+    joined = join_tracks(tracks, fps=fps, settings=offline)
+    longest = max(offline.join_gap_s, settings.max_gap_s)
+    stream = _finished(joined.by_frame(length), fps, longest, settings.smooth_s)
+    return Boxes.concatenate([rows for _, rows in stream])
 
 
 def unit_scores(detections: Boxes) -> tuple[Boxes, int]:
@@ -116,6 +155,7 @@ def link(
     fps: float,
     linker: str = "byte",
     settings: LinkerSettings | None = None,
+    offline: OfflineSettings | None = None,
 ) -> Boxes:
     """Link the detections of a whole sequence.
 
@@ -127,6 +167,7 @@ def link(
         fps: frames per second.
         linker: a key of `MENU`.
         settings: used instead of the menu's.
+        offline: join tracks across longer gaps, knowing the whole sequence; None = do not.
 
     Returns:
         Boxes of the confirmed tracks ordered by frame, then id.
@@ -150,5 +191,9 @@ def link(
     detections, mapped = unit_scores(detections)
     if mapped:
         _log.warning("scores outside 0..1: all %d mapped, lowest to 0, median to 1", mapped)
-    frames = detections.by_frame(length)
-    return Boxes.concatenate([rows for _, rows in link_stream(frames, fps=fps, settings=settings)])
+    passed = raw_settings(settings) if offline else settings
+    stream = link_stream(detections.by_frame(length), fps=fps, settings=passed)
+    tracks = Boxes.concatenate([rows for _, rows in stream])
+    if offline is None:
+        return tracks
+    return finish_offline(tracks, length=length, fps=fps, settings=settings, offline=offline)

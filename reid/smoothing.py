@@ -1,0 +1,95 @@
+"""Boxes of tracks, smoothed in time: each becomes what a line through its neighbours says.
+
+After gaps are filled, over the stream of frames. Local linear regression with Gaussian weights
+(W. S. Cleveland, "Robust locally weighted regression", JASA 1979, without the robust rounds): a
+steady walk is kept as it is, also at the ends of a track, where a moving average lags behind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from mot.boxes import Boxes
+
+REACH = 3.0  # standard deviations after which a neighbour does not count
+LEAST_SIZE = 1.0  # a width or height stays above this many pixels
+
+
+def smooth_boxes(
+    frames: Iterable[tuple[int, Boxes]], *, sigma_frames: float
+) -> Iterator[tuple[int, Boxes]]:
+    """Smooth centre and size of every track.
+
+    Args:
+        frames: (1-based number, boxes of tracks) in ascending order, each id once per frame.
+        sigma_frames: standard deviation of the weights in time; 0 = nothing is changed.
+
+    Yields:
+        (number, boxes in the same order), 3 · `sigma_frames` frames later.
+    """
+    reach = math.ceil(REACH * sigma_frames)
+    if not reach:
+        yield from frames
+        return
+    held: deque[tuple[int, Boxes]] = deque()
+    waiting: deque[int] = deque()
+    for number, boxes in frames:
+        held.append((number, boxes))
+        waiting.append(number)
+        while waiting and waiting[0] + reach <= number:
+            yield _smoothed(waiting.popleft(), held, sigma_frames)
+        while held and waiting and held[0][0] + reach < waiting[0]:
+            held.popleft()
+    while waiting:
+        yield _smoothed(waiting.popleft(), held, sigma_frames)
+
+
+def _smoothed(
+    number: int, held: deque[tuple[int, Boxes]], sigma_frames: float
+) -> tuple[int, Boxes]:
+    """Boxes of frame `number`, from those of their tracks in all held frames."""
+    boxes = next(rows for frame, rows in held if frame == number)
+    if not len(boxes):
+        return number, boxes
+    near = Boxes.concatenate([b for f, b in held if abs(f - number) <= REACH * sigma_frames])
+    order = np.argsort(boxes.id)
+    place = np.searchsorted(boxes.id[order], near.id)
+    known = np.flatnonzero(boxes.id[order[np.minimum(place, len(order) - 1)]] == near.id)
+    track = order[place[known]]
+    late = near.frame[known].astype(np.float64) - number
+    ltwh = near.ltwh[known].astype(np.float64)
+    line = _value_at_zero(track, late, ltwh, np.exp(-0.5 * (late / sigma_frames) ** 2), len(boxes))
+    # Left and top of a line through boxes are those of the lines through centre and size.
+    x, y, w, h = line.T
+    return number, boxes.with_columns(
+        x=x, y=y, w=np.maximum(w, LEAST_SIZE), h=np.maximum(h, LEAST_SIZE)
+    )
+
+
+def _value_at_zero(
+    group: npt.NDArray[np.intp],
+    t: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64],
+    weight: npt.NDArray[np.float64],
+    groups: int,
+) -> npt.NDArray[np.float64]:
+    """Weighted regression line of values (N, C) over t (N,) per group, at t = 0; (groups, C)."""
+
+    def total(part: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        sums: npt.NDArray[np.float64] = np.bincount(group, part, groups)
+        return sums
+
+    w0, w1, w2 = total(weight), total(weight * t), total(weight * t * t)
+    spread = w0 * w2 - w1 * w1
+    single = spread <= 1e-9 * w0 * w0  # one box has no slope
+    columns = []
+    for column in values.T:
+        v0, v1 = total(weight * column), total(weight * t * column)
+        line = (w2 * v0 - w1 * v1) / np.where(single, 1.0, spread)
+        columns.append(np.where(single, v0 / w0, line))
+    return np.stack(columns, axis=1)
