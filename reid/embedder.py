@@ -40,7 +40,7 @@ class EmbedderSettings:
     """
 
     backbone: str = "resnet18"
-    """Trunk: vgg16, resnet18, resnet50, seresnet50 or mobilenetv2."""
+    """Trunk: vgg16, resnet18, resnet50, seresnet50, mobilenetv2, osnet, small."""
     width: float = 1.0
     """Multiplier on the trunk's channels; image weights need 1."""
     norm: str = "batch"
