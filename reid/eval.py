@@ -13,7 +13,7 @@ from rich.table import Table
 
 from mot.command_line import parse_flags
 from mot.errors import one_line_errors
-from mot.images import Image, read_resized
+from mot.images import Image
 from mot.progress import progress_bar
 from nets.training import choose_device
 from reid.crops import CropSet, describe, query_and_gallery
@@ -27,7 +27,8 @@ class ReidEvalFlags:
     """Score an embedder's retrieval as Market-1501 does it."""
 
     data: str
-    """Folder of crops named as in Market-1501: flat, or with query and bounding_box_test."""
+    """Crops: a folder named as in Market-1501, flat or with query and bounding_box_test, or an
+    HDF5 file of python -m reid.extract."""
     weights: str
     """Weights of an embedder."""
     multi_query: bool = False
@@ -68,8 +69,8 @@ def evaluate(flags: ReidEvalFlags) -> RetrievalScores:
 
 def _images(crops: CropSet, size_hw: tuple[int, int], title: str) -> Iterator[Image]:
     with progress_bar(len(crops), unit="crop", title=title) as bar:
-        for path in crops.paths:
-            yield read_resized(path, size_hw, str(path))[0]
+        for image in crops.images:
+            yield image.read(size_hw)
             bar.update()
 
 
