@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from mot.errors import InputError
 from nets.layers import NORMS, Layers
 from nets.mobilenet import mobilenetv2
+from nets.osnet import osnet
 from nets.resnet import resnet18, resnet50, seresnet50
+from nets.small import small
 from nets.vgg import vgg16
 
 STRIDES = (4, 8, 16, 32)
@@ -28,6 +30,8 @@ MENU: dict[str, Callable[[Layers], Stages]] = {
     "resnet50": resnet50,
     "seresnet50": seresnet50,
     "mobilenetv2": mobilenetv2,
+    "osnet": osnet,
+    "small": small,
 }
 
 
@@ -46,15 +50,16 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, layers: Layers, deepest: int) -> None:
+    def __init__(self, name: str, layers: Layers, deepest: int | None) -> None:
         super().__init__()
         self.name = name
         self.in_channels, self.width, self.norm = layers.in_channels, layers.width, layers.norm
-        self.strides = tuple(stride for stride in STRIDES if stride <= deepest)
+        wanted = STRIDES[: STRIDES.index(deepest) + 1] if deepest else STRIDES
         # MENU yields stages one by one: those that are not asked for are never built.
-        built = [pair for _, pair in zip(self.strides, MENU[name](layers), strict=False)]
-        self.stages = nn.ModuleList(stage for stage, _ in built)
-        self.channels = tuple(channels for _, channels in built)
+        built = list(zip(wanted, MENU[name](layers), strict=False))
+        self.stages = nn.ModuleList(stage for _, (stage, _) in built)
+        self.channels = tuple(channels for _, (_, channels) in built)
+        self.strides = tuple(stride for stride, _ in built)
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1))
 
@@ -87,7 +92,7 @@ def build_backbone(
     in_channels: int = 3,
     width: float = 1.0,
     norm: str = "batch",
-    deepest: int = 32,
+    deepest: int | None = None,
 ) -> Backbone:
     """Build a trunk with random weights (from torch's generator: seed it for the same ones).
 
@@ -96,7 +101,7 @@ def build_backbone(
         in_channels: 3 per stacked frame.
         width: multiplier on the channels.
         norm: batch, group or none; without one, convolutions carry biases.
-        deepest: stride of the last stage; deeper ones are not built.
+        deepest: stride of the last stage, deeper ones are not built; None = the whole trunk.
 
     Raises:
         InputError: an unknown name or normalisation, or a value out of range.
@@ -104,11 +109,15 @@ def build_backbone(
     checks = (
         ("--backbone", name in MENU, f"one of {', '.join(MENU)}", name),
         ("--norm", norm in NORMS, f"one of {', '.join(NORMS)}", norm),
-        ("--deepest", deepest in STRIDES, f"one of {STRIDES}", deepest),
+        ("--deepest", deepest in (None, *STRIDES), f"one of {STRIDES}", deepest),
         ("--width", width > 0, "a factor above 0", width),
         ("in_channels", in_channels > 0 and in_channels % 3 == 0, "3 per frame", in_channels),
     )
     for where, holds, expected, got in checks:
         if not holds:
             raise InputError(where, expected, got, "change this setting")
-    return Backbone(name, Layers(in_channels, width, norm), deepest)
+    trunk = Backbone(name, Layers(in_channels, width, norm), deepest)
+    if deepest not in (None, trunk.strides[-1]):
+        expected = f"at most {trunk.strides[-1]}, where {name} ends"
+        raise InputError("--deepest", expected, deepest, "lower --deepest")
+    return trunk

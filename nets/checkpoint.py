@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,13 @@ class State:
         }
         write_tensors(path, content)
 
-    def load(self, path: Path, config: str) -> None:
+    def load(self, path: Path, config: str, build: Callable[[int], Optimizer]) -> None:
         """Continue from a checkpoint of the same settings.
+
+        Args:
+            path: the checkpoint.
+            config: settings of the run.
+            build: step → optimiser of the kind that takes this step.
 
         Raises:
             InputError: no checkpoint, a broken one, or one of other settings.
@@ -60,8 +66,9 @@ class State:
             self.net.load_state_dict(content["net"])
             if self.average is not None:
                 self.average.load_state_dict(content["average"])
-            self.optimiser.load_state_dict(content["optimiser"])
             self.step, self.sums = content["step"], content["sums"]
+            self.optimiser = build(self.step - 1)  # that took the last step, and was saved
+            self.optimiser.load_state_dict(content["optimiser"])
             torch.set_rng_state(content["random"])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = _first_line(error)

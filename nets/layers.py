@@ -1,6 +1,6 @@
 """The pieces that every trunk is made of: convolutions that start well, and their normalisation.
 
-A trunk's file (vgg.py, resnet.py, mobilenet.py) asks one `Layers` for each layer, so that width,
+A trunk's file (vgg.py, resnet.py, osnet.py …) asks one `Layers` for each layer, so that width,
 normalisation and initialisation are decided in one place.
 """
 

@@ -28,11 +28,17 @@ def process_group(device: torch.device) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-def share_gradients(net: nn.Module) -> nn.Module:
-    """Wrap a net so that its processes average their gradients."""
+def share_gradients(net: nn.Module, *, some_rest: bool = False) -> nn.Module:
+    """Wrap a net so that its processes average their gradients.
+
+    Args:
+        net: whose parameters that learn now or later have `requires_grad`.
+        some_rest: parameters may stop and begin to require gradients between steps, which each
+            step then looks for. (torch warns once that this costs time when none rests any more.)
+    """
     if not distributed.is_initialized():
         return net
-    return nn.parallel.DistributedDataParallel(net)
+    return nn.parallel.DistributedDataParallel(net, find_unused_parameters=some_rest)
 
 
 def any_rank(holds: bool, device: torch.device) -> bool:

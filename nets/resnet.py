@@ -25,15 +25,15 @@ GATE_BIAS = 2.0
 class SqueezeExcitation(nn.Module):
     """Gate each channel by what the whole map holds: mean, two 1×1 convolutions, sigmoid."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, bias: float = GATE_BIAS) -> None:
         super().__init__()
         squeezed = max(1, channels // SQUEEZE)
         self.fc1 = nn.Conv2d(channels, squeezed, 1)
         self.fc2 = nn.Conv2d(squeezed, channels, 1)
         nn.init.kaiming_normal_(self.fc1.weight, nonlinearity="relu")
         nn.init.normal_(self.fc2.weight, std=0.01)
-        for layer, bias in ((self.fc1, 0.0), (self.fc2, GATE_BIAS)):
-            nn.init.constant_(layer.bias, bias)  # type: ignore[arg-type]
+        for layer, start in ((self.fc1, 0.0), (self.fc2, bias)):
+            nn.init.constant_(layer.bias, start)  # type: ignore[arg-type]
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, C, h, w) to the same shape."""

@@ -36,8 +36,14 @@ class ScheduleSettings:
     """Peak learning rate of the trunk as a share of --lr; 0.2 suits image weights."""
     freeze: int = 0
     """Number of the trunk's first stages that keep their weights."""
+    unfreeze_step: int = 0
+    """Step from which the frozen stages learn as well; 0 = never."""
     optimiser: str = "adamw"
     """adamw, adam or sgd."""
+    sgd_from: int = 0
+    """Step from which SGD with Nesterov momentum takes over from adamw or adam; 0 = never."""
+    sgd_lr: float = 1e-2
+    """Peak learning rate of the SGD that takes over, in the place of --lr; the cosine goes on."""
     weight_decay: float = 1e-4
     """Decay of weights per step, times the learning rate."""
     warmup_steps: int = 30
@@ -67,12 +73,18 @@ class ScheduleSettings:
             require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("seed", "workers", "freeze", "warmup_steps"):
             require(name, getattr(self, name) >= 0, "0 or more")
+        for name in ("unfreeze_step", "sgd_from"):
+            within = 0 <= getattr(self, name) < self.max_steps
+            require(name, within, f"a step below --max-steps {self.max_steps}, or 0")
+        require("unfreeze_step", not self.unfreeze_step or self.freeze > 0, "0 without --freeze")
         for name in ("trunk_lr_share", "weight_decay", "clip_grad", "checkpoint_minutes"):
             require(name, 0 <= getattr(self, name) < inf, "0 or more")
-        require("lr", 0 < self.lr < inf, "above 0")
+        for name in ("lr", "sgd_lr"):
+            require(name, 0 < getattr(self, name) < inf, "above 0")
         require("ema", 0 <= self.ema < 1, "a decay in [0, 1)")
         require("amp", self.amp in ("auto", "on", "off"), "auto, on or off")
         require("optimiser", self.optimiser in OPTIMISERS, f"one of {', '.join(OPTIMISERS)}")
+        require("sgd_from", not self.sgd_from or self.optimiser != "sgd", "0 with --optimiser sgd")
 
 
 def lr_share(step: int, settings: ScheduleSettings) -> float:
@@ -84,32 +96,59 @@ def lr_share(step: int, settings: ScheduleSettings) -> float:
     return FINAL_LR_SHARE + (1 - FINAL_LR_SHARE) * 0.5 * (1 + cos(pi * done))
 
 
-def build_optimiser(net: nn.Module, settings: ScheduleSettings) -> Optimizer:
-    """Optimiser with the trunk's rate apart, no decay on biases and norms, frozen stages left out.
+def build_optimiser(net: nn.Module, settings: ScheduleSettings, step: int = 0) -> Optimizer:
+    """Optimiser for a step: the trunk's rate apart, no decay on biases and norms.
+
+    Stages that are frozen for good are left out.
+
+    Args:
+        net: what learns.
+        settings: schedule.
+        step: taken by the optimiser, the first of all being 0; from `sgd_from` on it is SGD.
 
     Raises:
         InputError: more stages to freeze than the trunk has.
     """
     for stage in frozen_stages(net, settings.freeze):
-        stage.requires_grad_(False)
+        # Those that learn later belong to the optimiser from the start: it skips what has no
+        # gradient (`hold_stages`), and its checkpoints have one layout.
+        stage.requires_grad_(settings.unfreeze_step > 0)
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
             key = (name.startswith("trunk."), parameter.ndim > 1)
             groups.setdefault(key, []).append(parameter)
+    switched = 0 < settings.sgd_from <= step
+    lr = settings.sgd_lr if switched else settings.lr
     table = []
     for (in_trunk, decays), parameters in groups.items():
-        peak = settings.lr * (settings.trunk_lr_share if in_trunk else 1.0)
+        peak = lr * (settings.trunk_lr_share if in_trunk else 1.0)
         decay = settings.weight_decay if decays else 0.0
         table.append({"params": parameters, "peak_lr": peak, "weight_decay": decay})
-    build = OPTIMISERS[settings.optimiser]
-    return build(table, lr=settings.lr, weight_decay=settings.weight_decay)
+    build = OPTIMISERS["sgd" if switched else settings.optimiser]
+    return build(table, lr=lr, weight_decay=settings.weight_decay)
 
 
-def set_lr(optimiser: Optimizer, step: int, settings: ScheduleSettings) -> None:
-    """Give each group of parameters its learning rate for the step from `step` to `step` + 1."""
+def optimiser_for(
+    step: int, current: Optimizer, net: nn.Module, settings: ScheduleSettings
+) -> Optimizer:
+    """Optimiser that takes this step, at its learning rate: the current one or its successor."""
+    due = step == settings.sgd_from > 0
+    optimiser = build_optimiser(net, settings, step) if due else current
     for group in optimiser.param_groups:
         group["lr"] = group["peak_lr"] * lr_share(step, settings)
+    return optimiser
+
+
+def hold_stages(net: nn.Module, step: int, settings: ScheduleSettings) -> None:
+    """Freeze the trunk's first stages, statistics of their norms included, or let them learn.
+
+    Without a gradient a parameter is not touched by any optimiser: no decay, no momentum.
+    """
+    learn = 0 < settings.unfreeze_step <= step
+    for stage in frozen_stages(net, settings.freeze):
+        stage.requires_grad_(learn)
+        stage.train(learn)
 
 
 def frozen_stages(net: nn.Module, count: int) -> list[nn.Module]:

@@ -25,7 +25,7 @@ class NetSettings:
     net: str = "frame_stack"
     """Which net: frame_stack."""
     backbone: str = "vgg16"
-    """Trunk of the net: vgg16, resnet18, resnet50, seresnet50 or mobilenetv2."""
+    """Trunk of the net: vgg16, resnet18, resnet50, seresnet50, mobilenetv2, osnet, small."""
     frames: int = 5
     """Frames per clip, T: the net sees and predicts this many at once."""
     fuse: str = "input"

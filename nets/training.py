@@ -28,7 +28,7 @@ from mot.progress import progress_bar
 from nets.checkpoint import CHECKPOINT, State, write_tensors
 from nets.ranks import any_rank, process_group, rank, share_gradients
 from nets.run_log import Log
-from nets.schedule import ScheduleSettings, build_optimiser, frozen_stages, set_lr
+from nets.schedule import ScheduleSettings, build_optimiser, hold_stages, optimiser_for
 
 
 def choose_device(name: str) -> torch.device:
@@ -111,7 +111,7 @@ def train(job: Job, settings: ScheduleSettings, run: Path, *, config: str, resum
     net = cast(Any, job.net).to(device, memory_format=torch.channels_last)
     state = State(0, net, _running_mean(net, settings.ema), build_optimiser(net, settings))
     if resume:
-        state.load(run / CHECKPOINT, config)
+        state.load(run / CHECKPOINT, config, lambda step: build_optimiser(net, settings, step))
     with process_group(device), _stop_on_signal() as stop, _open_log(run, state.step) as log:
         try:
             _loop(state, job, settings, stop, log, lambda: _save(state, job, run, config))
@@ -135,7 +135,7 @@ def _loop(
 ) -> None:
     """Steps until the last one, or until a stop is asked for in any process."""
     device = next(state.net.parameters()).device
-    model = share_gradients(state.net)
+    model = share_gradients(state.net, some_rest=settings.unfreeze_step > 0)
     bf16 = use_bf16(settings.amp, device)
     saved_at = time.monotonic()
     batches = iter(job.batches(state.step))
@@ -180,13 +180,11 @@ def _step(
     """
     device = next(state.net.parameters()).device
     model.train()
-    for stage in frozen_stages(state.net, settings.freeze):
-        stage.eval()  # else its normalisation statistics would still move
+    hold_stages(state.net, state.step, settings)
     statistics = [buffer.clone() for buffer in state.net.buffers()]
-    set_lr(state.optimiser, state.step, settings)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
         loss, sums = job.loss(model, tuple(part.to(device) for part in batch))
-    state.optimiser.zero_grad(set_to_none=True)
+    state.net.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     norm = nn.utils.clip_grad_norm_(state.net.parameters(), settings.clip_grad or math.inf)
     sums = sums | {"loss": float(loss.detach()), "grad_norm": float(norm)}
@@ -196,6 +194,7 @@ def _step(
             for buffer, before in zip(state.net.buffers(), statistics, strict=True):
                 buffer.copy_(before)
         raise _NotFinite(_not_finite(sums), None if good else batch)
+    state.optimiser = optimiser_for(state.step, state.optimiser, state.net, settings)
     state.optimiser.step()
     if state.average is not None:
         state.average.update_parameters(state.net)

@@ -289,7 +289,7 @@ def _layers_of(tensors: dict[str, Tensor], backbone: Backbone) -> list[Layer | N
             names += [*norm_names, f"{published_name(slot.norm)}.num_batches_tracked"]
             if all(name in tensors for name in norm_names):
                 norm = tuple(tensors[name] for name in norm_names)
-        if weight is None or (normalised and norm is None):
+        if weight is None or (normalised and slot.norm is not None and norm is None):
             layers.append(None)
         else:
             layers.append(Layer(weight, tensors.get(f"{conv}.bias"), norm, frozenset(names)))
@@ -302,6 +302,8 @@ def _fit(slot: Slot, layer: Layer, norm: str) -> dict[str, Tensor]:
         weight, bias = layer.folded()
         return {f"{slot.conv}.weight": weight, f"{slot.conv}.bias": bias}
     values = {f"{slot.conv}.weight": layer.weight}
+    if slot.norm is None:  # a gate, or a convolution that leads into another one
+        return values if layer.bias is None else values | {f"{slot.conv}.bias": layer.bias}
     if norm == "group":  # its statistics are each image's own: only the convolutions can be kept
         return values
     if layer.norm is not None:

@@ -218,6 +218,10 @@ def _download(backbone: Backbone) -> dict[str, Tensor]:
 
     Imported here only: beside a CPU build of torch its import may fail, and nothing else needs it.
     """
+    if backbone.name not in TORCHVISION:
+        expected = f"a trunk that torchvision has: {', '.join(TORCHVISION)}"
+        remedy = "start with --weights none, or name a safetensors file"
+        raise InputError("--weights imagenet", expected, backbone.name, remedy)
     name = TORCHVISION[backbone.name]
     try:
         from torchvision.models import get_weight

@@ -1,5 +1,6 @@
-"""Folders of person crops, named as in Market-1501: who, seen by which camera, when.
+"""Crops of people and what is known of each: who, seen by which camera.
 
+They lie in folders as in Market-1501, or in one HDF5 file (`reid.crop_store`).
 `0007_c2s1_000450_00.jpg` is identity 7 from camera 2, sequence 1, frame 450, box 0. Identity −1 is
 junk (parts of people), 0 a distractor (no person of the query). A folder is flat, or holds the
 folders of Market-1501: `query`, `bounding_box_test` (the gallery), `bounding_box_train`.
@@ -13,12 +14,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mot.errors import InputError
-from mot.images import IMAGE_SUFFIXES
+from mot.images import IMAGE_SUFFIXES, Image, read_resized
+from reid.crop_store import CropStore
 
 Labels = npt.NDArray[np.int64]
 QUERY, GALLERY, TRAIN = "query", "bounding_box_test", "bounding_box_train"
@@ -27,27 +30,57 @@ _NAME = re.compile(r"(-1|\d{4,})_c(\d+)s(\d+)_(\d+)_(\d+)")
 NAME_EXAMPLE = "0007_c2s1_000450_00.jpg"
 
 
+class CropImage(Protocol):
+    """A crop that has not been read yet; can be sent to another process."""
+
+    def read(self, size_hw: tuple[int, int]) -> Image:
+        """Read it as uint8 (height, width, 3) RGB; raises InputError where it is unreadable."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileCrop:
+    """A crop in an image file of its own."""
+
+    path: Path
+
+    def read(self, size_hw: tuple[int, int]) -> Image:
+        """Read it as uint8 (height, width, 3) RGB; raises InputError where it is unreadable."""
+        return read_resized(self.path, size_hw, str(self.path))[0]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCrop:
+    """A crop in an HDF5 file."""
+
+    store: CropStore
+    row: int
+
+    def read(self, size_hw: tuple[int, int]) -> Image:
+        """Read it as uint8 (height, width, 3) RGB; raises InputError where it is unreadable."""
+        return self.store.read(self.row, size_hw)
+
+
 @dataclass(frozen=True)
 class CropSet:
-    """Crops of people and what their names say; all columns have one entry per crop.
+    """Crops of people; all columns have one entry per crop.
 
     Attributes:
-        paths: image files, ordered by name.
+        images: where to read them; those of a folder are ordered by name.
         identity: (N,) −1 = junk, 0 = distractor.
         camera: (N,) camera, or sequence where the crops were cut from MOT sequences.
     """
 
-    paths: tuple[Path, ...]
+    images: tuple[CropImage, ...]
     identity: Labels
     camera: Labels
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.images)
 
     def __getitem__(self, rows: npt.NDArray[np.bool_ | np.intp]) -> CropSet:
         chosen = np.arange(len(self))[rows]
-        paths = tuple(self.paths[row] for row in chosen)
-        return CropSet(paths, self.identity[chosen], self.camera[chosen])
+        images = tuple(self.images[row] for row in chosen)
+        return CropSet(images, self.identity[chosen], self.camera[chosen])
 
 
 def crop_name(identity: int, camera: int, frame: int, *, sequence: int = 1, box: int = 0) -> str:
@@ -64,7 +97,8 @@ def read_crops(folder: str | os.PathLike[str]) -> CropSet:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(folder, "a folder of crops", "no such folder", "check the path")
+        expected = "a folder of crops, or an HDF5 file"
+        raise InputError(folder, expected, "no such folder", "check the path")
     with os.scandir(folder) as entries:
         names = sorted(e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES)
     if not names:
@@ -75,7 +109,23 @@ def read_crops(folder: str | os.PathLike[str]) -> CropSet:
             expected = f"a name such as {NAME_EXAMPLE}"
             raise InputError(folder / name, expected, name, "rename or remove it")
     numbers = np.array([[int(m[1]), int(m[2])] for m in parsed if m], np.int64)
-    return CropSet(tuple(folder / name for name in names), numbers[:, 0], numbers[:, 1])
+    images = tuple(FileCrop(folder / name) for name in names)
+    return CropSet(images, numbers[:, 0], numbers[:, 1])
+
+
+def read_h5(path: str | os.PathLike[str], split: str) -> CropSet:
+    """List the crops of one side (train, query or gallery) that an HDF5 file holds.
+
+    Raises:
+        InputError: a file that is cut short or something else, or without crops of this side.
+    """
+    store = CropStore(Path(path))
+    rows = np.flatnonzero(store.split == split)
+    if not len(rows):
+        got = f"those of {', '.join(sorted(set(store.split))) or 'nobody'}"
+        raise InputError(path, f"crops of {split}", got, "name another file, or extract again")
+    images = tuple(StoredCrop(store, row) for row in rows.tolist())
+    return CropSet(images, store.identity[rows], store.camera[rows])
 
 
 def join_crops(sets: Sequence[CropSet]) -> CropSet:
@@ -91,20 +141,35 @@ def join_crops(sets: Sequence[CropSet]) -> CropSet:
         seen_by.append(crops.camera + cameras)
         people = max(people, int(identities[-1].max()))
         cameras = int(seen_by[-1].max())
-    paths = tuple(path for crops in sets for path in crops.paths)
-    return CropSet(paths, np.concatenate(identities), np.concatenate(seen_by))
+    images = tuple(image for crops in sets for image in crops.images)
+    return CropSet(images, np.concatenate(identities), np.concatenate(seen_by))
 
 
-def query_and_gallery(folder: str | os.PathLike[str]) -> tuple[CropSet, CropSet]:
-    """Crops to look for and crops to look among.
-
-    The folder of Market-1501 has both. Of a flat folder (or one with a gallery only) the first crop
-    of each identity and camera, by name, is a query, and all others are the gallery.
+def training_crops(data: str | os.PathLike[str]) -> CropSet:
+    """Crops to learn from: the training side of an HDF5 file or folder, or all of a flat folder.
 
     Raises:
-        InputError: as `read_crops`.
+        InputError: as `read_crops` and `read_h5`.
     """
-    folder = Path(folder)
+    data = Path(data)
+    if data.is_file():
+        return read_h5(data, TRAIN)
+    return read_crops(data / TRAIN if (data / TRAIN).is_dir() else data)
+
+
+def query_and_gallery(data: str | os.PathLike[str]) -> tuple[CropSet, CropSet]:
+    """Crops to look for and crops to look among.
+
+    An HDF5 file and the folder of Market-1501 have both. Of a flat folder (or one with a gallery
+    only) the first crop of each identity and camera, by name, is a query, and all others are the
+    gallery.
+
+    Raises:
+        InputError: as `read_crops` and `read_h5`.
+    """
+    folder = Path(data)
+    if folder.is_file():
+        return read_h5(folder, QUERY), read_h5(folder, GALLERY)
     if (folder / QUERY).is_dir():
         return read_crops(folder / QUERY), read_crops(folder / GALLERY)
     crops = read_crops(folder / GALLERY if (folder / GALLERY).is_dir() else folder)

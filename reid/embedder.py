@@ -29,6 +29,7 @@ POOL_POWER = 3.0  # start of the generalised mean's exponent (arXiv:1711.02512)
 POOL_FLOOR = 1e-6  # a mean of powers needs positive features
 KIND = "embedder"  # in a weights file's metadata
 BATCH = 64  # crops that are embedded at once
+SHIPPED: Path | None = None  # weights that come with Footfall, for who names none
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class EmbedderSettings:
     """
 
     backbone: str = "resnet18"
-    """Trunk: vgg16, resnet18, resnet50, seresnet50 or mobilenetv2."""
+    """Trunk: vgg16, resnet18, resnet50, seresnet50, mobilenetv2, osnet, small."""
     width: float = 1.0
     """Multiplier on the trunk's channels; image weights need 1."""
     norm: str = "batch"
@@ -107,12 +108,17 @@ class Embedder(nn.Module):
         return features, self.neck(features)
 
 
-def load_embedder(path: Path | str) -> Embedder:
-    """Build the embedder that a weights file describes, in evaluation mode.
+def load_embedder(path: Path | str | None = None) -> Embedder:
+    """Build the embedder that a weights file (by default `SHIPPED`) describes, for evaluation.
 
     Raises:
-        InputError: missing, truncated or foreign file, or weights of another shape.
+        InputError: missing, truncated or foreign file, weights of another shape, or none named
+            where none are shipped.
     """
+    path = path or SHIPPED
+    if path is None:
+        expected, got = "an embedder's weights", "none, and none are shipped"
+        raise InputError("--weights", expected, got, "train some: python -m reid.train")
     state, metadata = load_weights(Path(path))
     if metadata.get("kind") != KIND:
         got = "weights of something else"

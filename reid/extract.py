@@ -9,12 +9,12 @@ time in it, with a pause between them, so that a query is never answered by a fr
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import cv2
-import h5py
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
@@ -30,6 +30,7 @@ from mot.frames import stream_frames
 from mot.images import Image, read_image, resize
 from mot.progress import progress_bar
 from mot.sequence import Sequence, data_root, find_sequence
+from reid.crop_store import write_store
 from reid.crops import GALLERY, QUERY, TRAIN, crop_name
 
 JPEG_QUALITY = 95
@@ -48,7 +49,7 @@ class ExtractFlags:
     data: str | None = None
     """Folder that holds sequence folders at some depth; none = $FOOTFALL_DATA, else data/."""
     h5: str | None = None
-    """HDF5 file to write as well: images, identity, camera, frame, split."""
+    """HDF5 file to write as well, a new one: images, identity, camera, frame, split."""
     size: tuple[int, int] = (128, 64)
     """Height and width of the crops in pixels."""
     every_s: float = 0.2
@@ -73,6 +74,8 @@ class ExtractFlags:
         object.__setattr__(self, "test_seqs", tuple(self.test_seqs))
         object.__setattr__(self, "size", tuple(self.size))
         require = partial(require_setting, self)
+        apart = self.h5 is None or Path(self.out).resolve() not in Path(self.h5).resolve().parents
+        require("h5", apart, "a file outside of --out, which appears as a whole")
         require("seqs", bool(self.seqs), "at least one sequence")
         twice = set(self.seqs) & set(self.test_seqs)
         require("test_seqs", not twice, "sequences that --seqs does not name")
@@ -132,7 +135,8 @@ def choose_rows(truth: Boxes, size_hw: tuple[int, int], fps: float, flags: Extra
 def plan_crops(chosen: list[Boxes], rates: list[float], flags: ExtractFlags) -> list[Plan]:
     """Number people and cameras over all sequences and put each crop on its side.
 
-    Those of `test_seqs` come last in `chosen`. Of a person of the test, the first crop of each camera is a query.
+    Those of `test_seqs` come last in `chosen`. Of a person of the test, the first crop of each
+    camera is a query.
     """
     people = [np.unique(rows.id) for rows in chosen]
     total = sum(map(len, people))
@@ -167,9 +171,9 @@ def cut(image: Image, ltwh: npt.NDArray[np.floating], size_hw: tuple[int, int]) 
         InputError: a box wholly outside the image.
     """
     height, width = image.shape[:2]
-    left, top = np.maximum(np.floor(ltwh[:2]), 0).astype(int)
-    right, bottom = np.ceil(ltwh[:2] + ltwh[2:]).astype(int)
-    part = image[top : min(bottom, height), left : min(right, width)]
+    left, top = np.clip(np.floor(ltwh[:2]), 0, (width, height)).astype(int)
+    right, bottom = np.clip(np.ceil(ltwh[:2] + ltwh[2:]), 0, (width, height)).astype(int)
+    part = image[top:bottom, left:right]
     if not part.size:
         expected = f"a box that meets the frame of {width} x {height} pixels"
         raise InputError("crop", expected, ltwh.tolist(), "leave this box out")
@@ -192,10 +196,10 @@ def cut_sequence(
 
 
 def extract(flags: ExtractFlags) -> list[Plan]:
-    """Cut all crops and write them; the folder appears whole.
+    """Cut all crops and write them; folder and HDF5 file appear whole.
 
     Raises:
-        InputError: sequences that cannot be used, nobody to cut, or a folder that is there.
+        InputError: sequences that cannot be used, nobody to cut, or a folder or file that is there.
     """
     out = Path(flags.out)
     if out.exists():
@@ -207,23 +211,23 @@ def extract(flags: ExtractFlags) -> list[Plan]:
         choose_rows(s.truth(), (s.height, s.width), fps, flags)
         for s, fps in zip(sequences, rates, strict=True)
     ]
-    if not any(map(len, chosen)):
-        expected = "people who are visible and large enough"
-        raise InputError("--seqs", expected, "nobody", "lower --min-height or --min-visibility")
     plans = plan_crops(chosen, rates, flags)
-    rows = zip(sequences, plans, strict=True)
-    with atomic_path(out) as folder:
+    if not any(len(plan.boxes) for plan in plans):
+        expected = "people who are visible, large and long enough there"
+        remedy = "lower --min-height, --min-visibility or --pause-s"
+        raise InputError("--seqs", expected, "nobody", remedy)
+    store = write_store(Path(flags.h5), _columns(plans), flags.size) if flags.h5 else nullcontext()
+    with atomic_path(out) as folder, store as put:
         for name in (TRAIN, QUERY, GALLERY):
             (folder / name).mkdir(parents=True)
-        images = []
-        for sequence, plan in rows:
+        place = 0
+        for sequence, plan in zip(sequences, plans, strict=True):
             for row, crop in cut_sequence(sequence, plan, flags.size):
                 _write(folder, plan, row, crop)
-                if flags.h5:
-                    images.append(crop)
+                if put:
+                    put(place, crop)
+                place += 1
         cv2.imwrite(str(folder / SHEET), contact_sheet(folder, plans)[:, :, ::-1])
-        if flags.h5:
-            write_h5(Path(flags.h5), np.stack(images), plans)
     return plans
 
 
@@ -238,17 +242,14 @@ def _write(folder: Path, plan: Plan, row: int, crop: Image) -> None:
         raise OSError(f"{path} could not be written")
 
 
-def write_h5(path: Path, images: Image, plans: list[Plan]) -> None:
-    """Write all crops into one HDF5 file, whole or not at all.
-
-    Datasets: images (N, H, W, 3) uint8 RGB, identity, camera and frame (N,) int64, split (N,) text.
-    """
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        file.create_dataset("images", data=images, chunks=(1, *images.shape[1:]), compression="lzf")
-        file["identity"] = np.concatenate([plan.person for plan in plans])
-        file["camera"] = np.concatenate([plan.camera for plan in plans])
-        file["frame"] = np.concatenate([plan.boxes.frame for plan in plans]).astype(np.int64)
-        file["split"] = [str(name) for plan in plans for name in plan.split]
+def _columns(plans: list[Plan]) -> dict[str, npt.NDArray[np.int64] | list[str]]:
+    """What an HDF5 file says of the crops, in the order of their cutting."""
+    return {
+        "identity": np.concatenate([plan.person for plan in plans]),
+        "camera": np.concatenate([plan.camera for plan in plans]),
+        "frame": np.concatenate([plan.boxes.frame for plan in plans]).astype(np.int64),
+        "split": [str(name) for plan in plans for name in plan.split],
+    }
 
 
 def contact_sheet(folder: Path, plans: list[Plan]) -> Image:

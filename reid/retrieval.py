@@ -80,17 +80,16 @@ def score_retrieval(
     Raises:
         InputError: a distance that is not a number, or no query with a right crop in the gallery.
     """
-    expect(distance, "Q G", "distance")
-    if np.isnan(distance).any():
-        raise InputError("distances", "numbers", "NaN", "look at the features: is one not finite?")
-    right = gallery_id == query_id[:, None]
-    left_out = (right & (gallery_camera == query_camera[:, None])) | (gallery_id == JUNK)
-    size = max(1, BLOCK_CELLS // max(1, distance.shape[1]))
-    parts = [
-        rank_queries(distance[k : k + size], right[k : k + size], ~left_out[k : k + size])
-        for k in range(0, len(distance), size)
-    ]
-    first, precision, penalty = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return mean_scores(score_queries(distance, query_id, gallery_id, query_camera, gallery_camera))
+
+
+def mean_scores(each: Array) -> RetrievalScores:
+    """Mean over the queries of what `score_queries` returned.
+
+    Raises:
+        InputError: no query with a right crop in the gallery.
+    """
+    first, precision, penalty = each[:, np.isfinite(each[0])]
     if not len(first):
         raise InputError(
             "queries",
@@ -108,9 +107,42 @@ def score_retrieval(
     )
 
 
-def rank_queries(
-    distance: npt.NDArray[np.floating], right: Mask, counted: Mask
-) -> tuple[Array, Array, Array]:
+def score_queries(
+    distance: npt.NDArray[np.floating],
+    query_id: Labels,
+    gallery_id: Labels,
+    query_camera: Labels,
+    gallery_camera: Labels,
+) -> Array:
+    """Score each query's ranking by itself; arguments as for `score_retrieval`.
+
+    Returns:
+        (3, Q): rank of the first right crop, average precision, inverse negative penalty; NaN for
+        queries without a right crop in the gallery.
+
+    Raises:
+        InputError: a distance that is not a number.
+    """
+    expect(distance, "Q G", "distance")
+    if np.isnan(distance).any():
+        raise InputError("distances", "numbers", "NaN", "look at the features: is one not finite?")
+    right = gallery_id == query_id[:, None]
+    counted = _counted(right, gallery_id, query_camera, gallery_camera)
+    size = max(1, BLOCK_CELLS // max(1, distance.shape[1]))
+    parts = [
+        rank_queries(distance[k : k + size], right[k : k + size], counted[k : k + size])
+        for k in range(0, len(distance), size)
+    ]
+    return np.concatenate([np.zeros((3, 0)), *parts], axis=1)
+
+
+def _counted(right: Mask, gallery_id: Labels, query_camera: Labels, gallery_camera: Labels) -> Mask:
+    """Which crops take part for which query (Q, G), by Market-1501's exclusions."""
+    counted: Mask = ~((right & (gallery_camera == query_camera[:, None])) | (gallery_id == JUNK))
+    return counted
+
+
+def rank_queries(distance: npt.NDArray[np.floating], right: Mask, counted: Mask) -> Array:
     """Rank of the first right crop, average precision and inverse negative penalty per query.
 
     Args:
@@ -119,31 +151,58 @@ def rank_queries(
         counted: (Q, G) whether the crop takes part for this query.
 
     Returns:
-        Three (A,) columns, for the A queries that have a right crop.
+        (3, Q), NaN for queries that have no right crop.
     """
     order = np.argsort(distance, axis=1, kind="stable")
     counted = np.take_along_axis(counted, order, axis=1)
     hit = np.take_along_axis(right, order, axis=1) & counted
+    scores = np.full((3, len(distance)), np.nan)
     answered = hit.any(axis=1)
     counted, hit = counted[answered], hit[answered]
     rank = np.cumsum(counted, axis=1)
     hits = np.cumsum(hit, axis=1)
-    total = hits[:, -1]
+    total = hits.max(axis=1, initial=0)
     precision = np.where(hit, hits / np.maximum(rank, 1), 0.0)
-    first = np.where(hit, rank, rank.shape[1] + 1).min(axis=1).astype(np.float64)
-    last = np.where(hit, rank, 0).max(axis=1)
-    return first, precision.sum(axis=1) / total, total / last
+    first = np.where(hit, rank, rank.shape[1] + 1).min(axis=1, initial=rank.shape[1] + 1)
+    last = np.where(hit, rank, 0).max(axis=1, initial=0)
+    scores[:, answered] = first, precision.sum(axis=1) / total, total / last
+    return scores
+
+
+def best_matches(
+    distance: npt.NDArray[np.floating],
+    query_id: Labels,
+    gallery_id: Labels,
+    query_camera: Labels,
+    gallery_camera: Labels,
+    *,
+    count: int,
+) -> npt.NDArray[np.intp]:
+    """Gallery rows of the nearest crops that count, best first; arguments as `score_retrieval`.
+
+    Returns:
+        (Q, count); −1 where no more crops count.
+    """
+    expect(distance, "Q G", "distance")
+    right = gallery_id == query_id[:, None]
+    counted = _counted(right, gallery_id, query_camera, gallery_camera)
+    order = np.argsort(np.where(counted, distance, np.inf), axis=1, kind="stable")[:, :count]
+    order = np.where(np.take_along_axis(counted, order, axis=1), order, -1)
+    missing = count - order.shape[1]
+    return np.pad(order, ((0, 0), (0, missing)), constant_values=-1)
 
 
 def pool_queries(
     features: Features, identity: Labels, camera: Labels
-) -> tuple[Array, Labels, Labels]:
+) -> tuple[Array, npt.NDArray[np.intp]]:
     """Multi-query: one feature per identity and camera, the mean of its crops' unit features.
 
     Returns:
-        Features (P, D), identities (P,) and cameras (P,).
+        Features (P, D), and the row (P,) of the first crop of each, which stands for them all.
     """
-    pairs, group = np.unique(np.stack([identity, camera], axis=1), axis=0, return_inverse=True)
+    pairs, first, group = np.unique(
+        np.stack([identity, camera], axis=1), axis=0, return_index=True, return_inverse=True
+    )
     sums = np.zeros((len(pairs), features.shape[1]))
     np.add.at(sums, group.ravel(), _unit(features))
-    return sums / np.bincount(group.ravel())[:, None], pairs[:, 0], pairs[:, 1]
+    return sums / np.bincount(group.ravel())[:, None], first

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from mot.errors import InputError, require_setting
-from mot.images import Image, read_resized
+from mot.images import Image
 from reid.crops import DISTRACTOR, CropSet
 
 PADDING_PX = 10  # a crop is cut out of itself with a border of so much
@@ -100,8 +100,7 @@ class CropBatches:
         for person in people:
             rows, wanted = self._rows[person], self.settings.crops
             for row in rng.choice(rows, wanted, replace=len(rows) < wanted):
-                path = self.crops.paths[row]
-                image = read_resized(path, self.size_hw, str(path))[0]
+                image = self.crops.images[row].read(self.size_hw)
                 images.append(augment(image, self.settings, rng))
         stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
         return stacked, torch.from_numpy(np.repeat(people, self.settings.crops))

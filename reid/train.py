@@ -17,7 +17,7 @@ from nets.ranks import rank
 from nets.schedule import ScheduleSettings
 from nets.training import train
 from nets.weights import load_image_weights, settle_norms
-from reid.crops import TRAIN, describe, join_crops, read_crops
+from reid.crops import describe, join_crops, training_crops
 from reid.embedder import Embedder, EmbedderSettings
 from reid.job import Learner, reid_job
 from reid.losses import ReidLossSettings
@@ -26,10 +26,11 @@ from reid.sampler import CropBatches, SamplerSettings
 
 @dataclass(frozen=True)
 class ReidTrainFlags:
-    """Train an embedder on folders of crops named as in Market-1501."""
+    """Train an embedder on crops of people."""
 
     data: tuple[str, ...]
-    """Folders of crops, or of such as hold bounding_box_train; nobody is in two of them."""
+    """Folders of crops named as in Market-1501, or of such as hold bounding_box_train, and HDF5
+    files of python -m reid.extract; nobody is in two of them."""
     out: str = "runs/reid"
     """Folder of the run: config.yaml, log.csv, weights.safetensors, curves.png, checkpoint.pt."""
     weights: str = "none"
@@ -45,7 +46,7 @@ class ReidTrainFlags:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", tuple(self.data))
-        require_setting(self, "data", bool(self.data), "at least one folder")
+        require_setting(self, "data", bool(self.data), "at least one folder or file")
 
 
 def run_training(flags: ReidTrainFlags) -> None:
@@ -61,8 +62,7 @@ def run_training(flags: ReidTrainFlags) -> None:
         read_checkpoint(run / CHECKPOINT, config)
     elif (run / "log.csv").exists():
         raise InputError(run, "a new run folder", "one with a log", "use another --out or --resume")
-    folders = [Path(name) for name in flags.data]
-    crops = join_crops([read_crops(f / TRAIN if (f / TRAIN).is_dir() else f) for f in folders])
+    crops = join_crops([training_crops(place) for place in flags.data])
     schedule = flags.schedule
     torch.manual_seed(schedule.seed)
     embedder = Embedder(flags.embedder)

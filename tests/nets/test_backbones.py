@@ -28,6 +28,12 @@ GOLDEN = {
     ("seresnet50", "none"): (1.62676, 1.66766, 1.82069),
     ("mobilenetv2", "batch"): (3.88712, 2.20267, 4.22780),
     ("mobilenetv2", "none"): (2.02637, 1.30169, 1.41843),
+    ("osnet", "batch"): (3.18943, 3.35516, 4.72515),
+    ("osnet", "none"): (1.06315, 0.85275, 0.62556),
+    ("osnet", "group"): (0.95946, 0.95545, 0.57015),
+    ("small", "batch"): (2.03215, 1.63927, 0.85023),
+    ("small", "none"): (1.05367, 1.03104, 0.59643),
+    ("small", "group"): (0.58060, 0.57402, 0.60056),
 }
 
 
@@ -46,6 +52,42 @@ def test_as_many_parameters_as_published(name, norm):
     backbone = build_backbone(name, norm=norm)
     assert sum(p.numel() for p in backbone.parameters()) == PUBLISHED[name, norm]
     assert backbone.strides == (4, 8, 16, 32)
+
+
+@pytest.mark.parametrize("width, millions", [(1.0, 2.2), (0.75, 1.3), (0.5, 0.6), (0.25, 0.2)])
+def test_osnet_is_as_large_as_in_the_paper(width, millions):
+    """Table 6 of arXiv:1905.00953 counts a layer to 512 features, with its normalisation, too."""
+    trunk = build_backbone("osnet", width=width)
+    assert trunk.strides == (4, 8, 16)
+    wide = trunk.channels[-1]
+    whole = sum(p.numel() for p in trunk.parameters()) + wide * 512 + 512 + 2 * 512
+    assert round(whole / 1e6, 1) == millions
+    if width == 1.0:
+        # The authors' counter says 2,193,616: it counts a block's gate once for each stream.
+        gates = sum(p.numel() for name, p in trunk.named_parameters() if ".gate." in name)
+        assert whole + 3 * gates == 2_193_616
+
+
+def test_all_scales_of_an_osnet_block_share_one_gate():
+    """Streams a to d look at 3, 5, 7 and 9 pixels; the gate weighs their sum."""
+    torch.manual_seed(0)
+    block = build_backbone("osnet", width=0.25, norm="none").stages[0].conv2[0]
+    inner = torch.zeros(1, 16, 15, 15)
+    inner[..., 7, 7] = 1.0
+    for scale, reach in zip("abcd", (1, 2, 3, 4), strict=True):
+        rows = block.get_submodule(f"conv2{scale}")(inner).abs().amax(dim=(0, 1, 3)).nonzero()
+        assert 7 - int(rows.min()) <= reach and int(rows.max()) - 7 <= reach
+        assert int(rows.max() - rows.min()) >= reach
+    assert len([name for name, _ in block.named_modules() if name.endswith("gate")]) == 1
+
+
+def test_a_trunk_that_ends_earlier_says_so():
+    with pytest.raises(
+        InputError, match="--deepest: expected at most 16, where osnet ends, got 32"
+    ):
+        build_backbone("osnet", width=0.125, deepest=32)
+    assert build_backbone("osnet", width=0.125, deepest=8).strides == (4, 8)
+    assert build_backbone("small", width=0.125).strides == (4, 8, 16, 32)
 
 
 @pytest.mark.parametrize("name, norm", GOLDEN)
@@ -71,7 +113,8 @@ def test_odd_sizes_are_rounded_up(name, norm):
 @pytest.mark.parametrize("name", MENU)
 def test_a_one_pixel_image_is_not_too_small(name):
     backbone = build_backbone(name, width=0.125, norm="none")
-    assert [f.shape[2:] for f in outputs(backbone, torch.rand(1, 3, 1, 1))] == [(1, 1)] * 4
+    sizes = {tuple(f.shape[2:]) for f in outputs(backbone, torch.rand(1, 3, 1, 1))}
+    assert sizes == {(1, 1)}
 
 
 @pytest.mark.parametrize("name", MENU)
@@ -99,6 +142,7 @@ def test_layers_carry_torchvisions_names():
         "seresnet50": "stages.2.layer3.5.se.fc2.bias",
         "vgg16": "stages.1.features.14.weight",
         "mobilenetv2": "stages.1.features.4.conv.1.0.weight",
+        "osnet": "stages.1.conv2.2.0.conv.weight",
     }
     for name, tensor in names.items():
         assert tensor in build_backbone(name, width=0.125).state_dict()
@@ -109,7 +153,9 @@ def test_layers_carry_torchvisions_names():
 @pytest.mark.parametrize("name", MENU)
 def test_gradients_reach_every_parameter(name):
     torch.manual_seed(0)
-    backbone = build_backbone(name, width=0.125, deepest=16)
+    # A narrow OSNet's gates squeeze to one channel, which may start dead.
+    width = 1.0 if name == "osnet" else 0.125
+    backbone = build_backbone(name, width=width, deepest=16)
     backbone(torch.rand(2, 3, 32, 48) * 255)[-1].square().mean().backward()
     assert all(p.grad is not None and bool(p.grad.any()) for p in backbone.parameters())
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import torch
 
 import train as command
@@ -69,14 +70,50 @@ if __name__ == "__main__":
 """
 
 
-def test_two_processes_train_one_net(workers, settings, tmp_path):
-    schedule = replace(settings.schedule, max_steps=3, workers=workers, log_every=1)
-    (tmp_path / "recipe.yaml").write_text(command.recipe_text(replace(settings, schedule=schedule)))
-    (tmp_path / "script.py").write_text(RANK_SCRIPT)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+LATE_SCRIPT = """
+import math, sys, torch
+from pathlib import Path
+from torch import nn
+from nets.ranks import rank
+from nets.schedule import ScheduleSettings
+from nets.training import Job, train
+
+torch.manual_seed(0)
+net = nn.Module()
+net.trunk = nn.Module()
+net.trunk.stages = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
+net.head = nn.Linear(2, 1)
+net.forward = lambda x: net.head(net.trunk.stages[1](net.trunk.stages[0](x)))
+seen = []
+
+def loss(model, batch):
+    seen.append({name: value.clone() for name, value in net.state_dict().items()})
+    return model(batch[0]).square().mean(), {}
+
+def batches(first):
+    for number in range(first, 100):
+        yield (torch.randn(8, 2, generator=torch.Generator().manual_seed(10 * number + rank())),)
+
+quiet = dict(
+    batches=batches, row=lambda sums, steps: {"loss": 0.0}, carry=lambda sums, steps: {},
+    save=lambda weights: None, watch=lambda *row: [], draw=lambda: None,
+    validate=lambda net: math.nan,
+)
+settings = ScheduleSettings(
+    max_steps=6, device="cpu", amp="off", freeze=1, unfreeze_step=2, sgd_from=4, warmup_steps=0
+)
+train(Job(net=net, loss=loss, **quiet), settings, Path("run"), config="{}", resume=False)
+torch.save(seen, f"seen{rank()}.pt")
+"""
+
+
+def torchrun(folder, script, *arguments):
+    """Run a script in two processes and return what they said on stderr."""
+    (folder / "script.py").write_text(script)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     finished = subprocess.run(
-        [*torchrun, "script.py", "recipe.yaml", "run"],
-        cwd=tmp_path,
+        [*launcher, "script.py", *arguments],
+        cwd=folder,
         env=environment(),
         capture_output=True,
         text=True,
@@ -84,6 +121,25 @@ def test_two_processes_train_one_net(workers, settings, tmp_path):
         check=False,
     )
     assert finished.returncode == 0, finished.stderr[-2000:]
+    return finished.stderr
+
+
+@pytest.mark.slow
+def test_stages_that_thaw_stay_the_same_in_all_processes(tmp_path):
+    """Each process sees other batches: only shared gradients keep the weights together."""
+    torchrun(tmp_path, LATE_SCRIPT)
+    first, second = (torch.load(tmp_path / f"seen{rank}.pt") for rank in (0, 1))
+    for one, other in zip(first, second, strict=True):
+        assert all(torch.equal(value, other[name]) for name, value in one.items())
+    trunk = [weights["trunk.stages.0.weight"] for weights in first]
+    moved = [not torch.equal(a, b) for a, b in zip(trunk, trunk[1:], strict=False)]
+    assert moved == [False, False, True, True, True]
+
+
+def test_two_processes_train_one_net(workers, settings, tmp_path):
+    schedule = replace(settings.schedule, max_steps=3, workers=workers, log_every=1)
+    (tmp_path / "recipe.yaml").write_text(command.recipe_text(replace(settings, schedule=schedule)))
+    said = torchrun(tmp_path, RANK_SCRIPT, "recipe.yaml", "run")
     states = [torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1)]
     for name, value in states[0].items():
         if "running" not in name and "num_batches" not in name:  # statistics are rank 0's
@@ -91,5 +147,5 @@ def test_two_processes_train_one_net(workers, settings, tmp_path):
     checkpoint = torch.load(tmp_path / "run" / "checkpoint.pt")
     assert torch.equal(checkpoint["net"]["trunk.mean"], states[0]["trunk.mean"])
     assert pd.read_csv(tmp_path / "run" / "log.csv").step.tolist() == [1, 2, 3]
-    assert finished.stderr.count("start: random weights") == 1
+    assert said.count("start: random weights") == 1
     assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1

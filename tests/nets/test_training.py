@@ -1,6 +1,8 @@
 """The training loop, on a net of one layer."""
 
 import math
+import os
+import signal
 from dataclasses import replace
 
 import pandas as pd
@@ -111,6 +113,110 @@ def test_frozen_stages_keep_weights_and_statistics(tmp_path):
     }
     with pytest.raises(InputError, match="--freeze: expected at most 2 stages, got 3"):
         run_line(tmp_path / "more", freeze=3)
+
+
+def watched_job(watch):
+    """A job that shows its net to `watch` before each step."""
+    job = line_job()
+    return replace(job, loss=lambda m, b, plain=job.loss: (watch(job.net), plain(m, b))[1])
+
+
+def trunk_of(net):
+    state = net.trunk.stages.state_dict()
+    return torch.cat([state[name].flatten().float().clone() for name in sorted(state)])
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_frozen_stages_learn_from_the_step_that_is_named(tmp_path, optimiser):
+    """Weights, decay and statistics stand still before it; the head learns all the while."""
+    trunks, heads = [], []
+    job = watched_job(
+        lambda net: (trunks.append(trunk_of(net)), heads.append(net.head.weight.detach().clone()))
+    )
+    options = {"freeze": 2, "unfreeze_step": 3, "weight_decay": 0.1, "warmup_steps": 0}
+    run_line(tmp_path, job, optimiser=optimiser, **options)
+    moved = [not torch.equal(a, b) for a, b in zip(trunks, trunks[1:], strict=False)]
+    assert moved == [False, False, False, True, True]
+    assert not any(torch.equal(a, b) for a, b in zip(heads, heads[1:], strict=False))
+    assert bool((trunks[4] != trunks[0]).all())  # every weight and every statistic
+
+
+def test_a_late_learner_starts_as_at_step_0(tmp_path):
+    """Adam corrects its young moments by the steps that it has taken, not by the loop's."""
+    run_line(tmp_path, freeze=1, unfreeze_step=4)
+    taken = torch.load(tmp_path / "checkpoint.pt")["optimiser"]["state"]
+    assert sorted(int(moments["step"]) for moments in taken.values()) == [2, 2, 6, 6, 6, 6]
+
+
+def test_sgd_takes_over_with_its_own_rate_and_fresh_momentum(tmp_path):
+    """Against Nesterov's rule by hand: v = 0.9 v + g, w = w - lr (g + 0.9 v)."""
+    seen, slopes = [], []
+    job = watched_job(lambda net: seen.append(net.head.weight.detach().clone()))
+    job.net.head.weight.register_post_accumulate_grad_hook(lambda w: slopes.append(w.grad.clone()))
+    options = {"sgd_from": 3, "sgd_lr": 0.2, "weight_decay": 0.0, "clip_grad": 0.0}
+    log = run_line(tmp_path, job, warmup_steps=0, **options)
+    shares = [lr_share(step, schedule(warmup_steps=0)) for step in range(6)]
+    assert log.lr[:3].tolist() == pytest.approx([0.05 * share for share in shares[:3]], rel=1e-4)
+    assert log.lr[3:].tolist() == pytest.approx([0.2 * share for share in shares[3:]], rel=1e-4)
+    weight, speed = seen[3], torch.zeros(1, 2)
+    for slope, share in zip(slopes[3:], shares[3:], strict=True):
+        speed = 0.9 * speed + slope
+        weight = weight - 0.2 * share * (slope + 0.9 * speed)
+    torch.testing.assert_close(job.net.head.weight.detach(), weight)
+
+
+def same_values(one, other):
+    """Whether two nested structures of tensors are equal bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same_values(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return all(same_values(a, b) for a, b in zip(one, other, strict=True))
+    return one == other
+
+
+@pytest.mark.parametrize("stop_at", range(1, 6))
+@pytest.mark.parametrize(
+    "late", [{"sgd_from": 2}, {"sgd_from": 2, "unfreeze_step": 4}, {"sgd_from": 4}], ids=str
+)
+def test_resumed_is_uninterrupted_across_every_switch(tmp_path, late, stop_at):
+    settings = schedule(**({"freeze": 1, "unfreeze_step": 3} | late))
+    train(line_job(), settings, tmp_path / "whole", config="{}", resume=False)
+    calls = []
+
+    def press(net):
+        calls.append(1)
+        if len(calls) == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    parts = tmp_path / "parts"
+    with pytest.raises(KeyboardInterrupt):
+        train(watched_job(press), settings, parts, config="{}", resume=False)
+    assert torch.load(parts / "checkpoint.pt")["step"] == stop_at
+    train(line_job(), settings, parts, config="{}", resume=True)
+    assert (tmp_path / "whole/log.csv").read_text() == (parts / "log.csv").read_text()
+    contents = [torch.load(run / "checkpoint.pt") for run in (tmp_path / "whole", parts)]
+    assert same_values(*contents)
+    assert contents[0]["optimiser"]["param_groups"][0]["nesterov"]
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"unfreeze_step": -1, "freeze": 1}, "--unfreeze-step: expected a step below --max-steps"),
+        ({"unfreeze_step": 6, "freeze": 1}, "--unfreeze-step: expected a step below --max-steps 6"),
+        ({"unfreeze_step": 2}, "--unfreeze-step: expected 0 without --freeze, got 2"),
+        ({"sgd_from": -1}, "--sgd-from: expected a step below"),
+        ({"sgd_from": 6}, "--sgd-from: expected a step below --max-steps 6"),
+        ({"sgd_from": 2, "optimiser": "sgd"}, "--sgd-from: expected 0 with --optimiser sgd, got 2"),
+        ({"sgd_lr": 0.0}, "--sgd-lr: expected above 0"),
+        ({"sgd_lr": math.nan}, "--sgd-lr: expected above 0"),
+    ],
+)
+def test_late_steps_that_cannot_be(values, complaint):
+    with pytest.raises(InputError, match=complaint):
+        schedule(**values)
 
 
 def test_the_running_mean_is_saved(tmp_path):

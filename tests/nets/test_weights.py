@@ -200,6 +200,22 @@ def test_mobilenet_whose_layers_are_numbered(folder):
         same(outputs(backbone, images()), outputs(source, images()))
 
 
+def test_osnet_takes_its_authors_names_gates_included(folder):
+    whole = trained("osnet", 16)
+    safetensors.torch.save_file(published(whole), folder / "osnet.safetensors")
+    for norm in ("batch", "none"):
+        other = build_backbone("osnet", norm=norm)
+        report = load_image_weights(other, folder / "osnet.safetensors")
+        assert not report.left and not report.unused
+        same(outputs(whole, images()), outputs(other, images()))
+
+
+@pytest.mark.parametrize("name", ["osnet", "small"])
+def test_trunks_without_weights_of_torchvision_say_so(name):
+    with pytest.raises(InputError, match=f"a trunk that torchvision has: .*, got {name}"):
+        load_image_weights(build_backbone(name, deepest=4), "imagenet")
+
+
 def test_gates_keep_their_start_beside_the_weights_of_a_plain_resnet(folder):
     source = trained("resnet50", deepest=4)
     save_weights(folder / "resnet50.safetensors", published(source))

@@ -16,11 +16,11 @@ def test_names_say_who_and_where(tmp_path):
     write(tmp_path, crop_name(7, 2, 450), crop_name(-1, 3, 9), crop_name(0, 1, 1, box=2))
     (tmp_path / "notes.txt").write_text("not a crop")
     crops = read_crops(tmp_path)
-    assert [path.stem for path in crops.paths] == [
+    assert [image.path.stem for image in crops.images] == [
         "-1_c3s1_000009_00", "0000_c1s1_000001_02", "0007_c2s1_000450_00",
     ]  # fmt: skip
     assert crops.identity.tolist() == [-1, 0, 7] and crops.camera.tolist() == [3, 1, 2]
-    assert crops[crops.identity > 0].paths[0].stem == "0007_c2s1_000450_00"
+    assert crops[crops.identity > 0].images[0].path.stem == "0007_c2s1_000450_00"
     assert describe(crops) == "3 crops of 1 people from 3 cameras"
 
 
@@ -28,7 +28,7 @@ def test_the_first_crop_of_each_person_and_camera_is_a_query(tmp_path):
     names = ["0001_c1s1_000001_00", "0001_c1s1_000002_00", "0001_c2s1_000001_00"]
     write(tmp_path, *names, "-1_c1s1_000001_00", "0000_c1s1_000001_00")
     query, gallery = query_and_gallery(tmp_path)
-    assert [path.stem for path in query.paths] == [names[0], names[2]]
+    assert [image.path.stem for image in query.images] == [names[0], names[2]]
     assert len(gallery) == 3 and {-1, 0} < set(gallery.identity)
 
 

@@ -11,44 +11,19 @@ import torch
 from mot.errors import InputError
 from reid import eval as scoring
 from reid import train as training
-from reid.crops import crop_name, read_crops
+from reid.crop_store import write_store
+from reid.crops import GALLERY, QUERY, TRAIN, read_crops, training_crops
 from reid.embedder import Embedder, EmbedderSettings, embed, load_embedder
 from reid.job import STUCK_ROWS, margin_watch
 from reid.losses import ReidLossSettings
 from reid.sampler import CropBatches, SamplerSettings
-
-SIZE = (32, 16)
-TINY = ["--width", "0.125", "--channels", "16", "--size", "32", "16", "--device", "cpu"]
-TINY += ["--people", "4", "--crops", "2", "--workers", "0", "--amp", "off", "--log-every", "5"]
-
-
-def write_people(folder, people, cameras=2, shots=3):
-    """Everybody wears two colours of their own; noise tells the shots apart."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for person in range(1, people + 1):
-        rng = np.random.default_rng(person)
-        shirt, trousers = rng.integers(30, 225, (2, 3))
-        for camera in range(1, cameras + 1):
-            for shot in range(shots):
-                image = np.zeros((*SIZE, 3))
-                image[:16], image[16:] = shirt, trousers
-                image += rng.normal(0, 8, image.shape)
-                name = crop_name(person, camera, shot)
-                cv2.imwrite(str(folder / f"{name}.png"), np.clip(image, 0, 255).astype(np.uint8))
-    return folder
+from reid.worst import SHOWN, TILE_HW
+from tests.reid.conftest import SIZE, TINY, run, write_people
 
 
 @pytest.fixture
 def people(tmp_path):
     return write_people(tmp_path / "people", 6)
-
-
-def run(command, *arguments):
-    try:
-        command.main(list(map(str, arguments)))
-    except SystemExit as stop:
-        return stop.code
-    return None
 
 
 def test_train_then_score(people, tmp_path, capsys):
@@ -65,9 +40,38 @@ def test_train_then_score(people, tmp_path, capsys):
     scores = json.loads(capsys.readouterr().out)
     assert set(scores) == {"rank1", "rank5", "rank10", "mAP", "mINP", "queries"}
     assert scores["rank1"] == 1 and scores["mAP"] > 0.8 and scores["queries"] == 12
-    more = ("--multi-query", "--rerank")
+    more = ("--multi-query", "--rerank", "--worst", tmp_path / "worst.png", "--worst-count", 3)
     assert run(scoring, "--data", people, "--weights", weights, *more) is None
     assert "mAP" in capsys.readouterr().out
+    picture = cv2.imread(str(tmp_path / "worst.png"))
+    assert picture.shape[0] > 3 * TILE_HW[0] and picture.shape[1] > (1 + SHOWN) * TILE_HW[1]
+    assert run(scoring, "--data", store_of(people), "--weights", weights, "--json") is None
+    assert json.loads(capsys.readouterr().out)["queries"] == len(read_crops(people))
+
+
+def store_of(folder):
+    """The crops of a flat folder as one HDF5 file, all of them queries, gallery and training."""
+    crops = read_crops(folder)
+    count = len(crops)
+    columns = {"split": np.repeat([TRAIN, QUERY, GALLERY], count).tolist()}
+    columns |= {name: np.tile(getattr(crops, name), 3) for name in ("identity", "camera")}
+    path = folder.parent / "crops.h5"
+    with write_store(path, columns, SIZE) as put:
+        for row, image in enumerate(3 * crops.images):
+            put(row, image.read(SIZE))
+    return path
+
+
+def batches_of(crops, settings):
+    return CropBatches(crops, settings, size_hw=SIZE, seed=1, count=2)
+
+
+def test_an_hdf5_file_gives_the_batches_of_its_folder(people):
+    settings = SamplerSettings(people=4, crops=2)
+    stored, listed = training_crops(store_of(people)), read_crops(people)
+    for number in range(2):
+        pairs = zip(*(batches_of(c, settings)[number] for c in (stored, listed)), strict=True)
+        assert all(torch.equal(one, other) for one, other in pairs)
 
 
 def test_batches_hold_p_people_with_k_crops_and_depend_on_the_number_alone(people):

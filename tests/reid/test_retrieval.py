@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from mot.errors import InputError
 from reid.crops import JUNK
-from reid.retrieval import cosine_distance, pool_queries, score_retrieval
+from reid.retrieval import (
+    best_matches,
+    cosine_distance,
+    pool_queries,
+    score_queries,
+    score_retrieval,
+)
 
 A = np.array
 
@@ -67,6 +73,36 @@ def test_against_brute_force(seed):
     assert scores.mAP == pytest.approx(np.mean(precisions), abs=1e-9)
     assert scores.mINP == pytest.approx(np.mean(penalties), abs=1e-9)
     assert scores.queries == len(precisions)
+    each = score_queries(distance, *labels)
+    npt.assert_allclose(each[1][np.isfinite(each[1])], precisions, atol=1e-9)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6))
+def test_best_matches_against_loops(seed):
+    rng = np.random.default_rng(seed)
+    queries, crops = int(rng.integers(0, 6)), int(rng.integers(0, 12))
+    distance = np.round(rng.random((queries, crops)), 1)
+    who, crop_of = rng.integers(1, 4, queries), rng.integers(-1, 4, crops)
+    camera, seen_by = rng.integers(1, 3, queries), rng.integers(1, 3, crops)
+    found = best_matches(distance, who, crop_of, camera, seen_by, count=5)
+    assert found.shape == (queries, 5)
+    for q in range(queries):
+        left = [
+            g
+            for g in sorted(range(crops), key=lambda g: distance[q, g])
+            if crop_of[g] != JUNK and (crop_of[g], seen_by[g]) != (who[q], camera[q])
+        ]
+        assert found[q].tolist() == (left + [-1] * 5)[:5]
+
+
+def test_queries_without_an_answer_have_no_score():
+    """Of person 2 there is only a crop of the query's own camera, of person 3 none."""
+    distance = A([[0.1, 0.2], [0.1, 0.2], [0.1, 0.2]])
+    each = score_queries(distance, A([1, 2, 3]), A([2, 1]), A([1, 5, 1]), A([5, 2]))
+    npt.assert_array_equal(
+        each, [[2, np.nan, np.nan], [0.5, np.nan, np.nan], [0.5, np.nan, np.nan]]
+    )
 
 
 def test_blocks_of_queries_change_nothing(monkeypatch):
@@ -95,9 +131,9 @@ def test_cosine_distance_ignores_length_and_survives_zeros():
 
 def test_multi_query_is_the_mean_of_unit_features():
     features = A([[2.0, 0.0], [0.0, 3.0], [1.0, 0.0]])
-    pooled, identity, camera = pool_queries(features, A([4, 4, 4]), A([1, 1, 2]))
-    npt.assert_allclose(pooled, [[0.5, 0.5], [1.0, 0.0]])
-    assert identity.tolist() == [4, 4] and camera.tolist() == [1, 2]
+    pooled, first = pool_queries(features, A([4, 4, 4]), A([2, 2, 1]))
+    npt.assert_allclose(pooled, [[1.0, 0.0], [0.5, 0.5]])
+    assert first.tolist() == [2, 0]
 
 
 def test_features_that_are_not_finite_are_refused():
