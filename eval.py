@@ -8,7 +8,7 @@ python eval.py --seq MOT17-09 --detections public --out runs/public
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,8 @@ from mot.synthetic import RENDERED, ensure_scenes
 from nets.predict import Predictor, PredictSettings, load_net
 from nets.shipped import default_weights
 from reid.linker import LinkerSettings
-from reid.linking import link, linker_settings
+from reid.linking import finish_offline, link, linker_settings, raw_settings
+from reid.offline import OfflineSettings
 from track import follow, require_new
 
 DETECTIONS = ("net", "public")
@@ -53,6 +54,8 @@ class EvalFlags:
     """How detections become tracks: iou, sort or byte."""
     online: bool = False
     """Report every frame at once: no boxes from before a track's confirmation, gaps stay gaps."""
+    offline: bool = False
+    """Join tracks across long gaps once a sequence is known to its end."""
     fps: float | None = None
     """Frames per second; overrides what the sequences say, if they say anything."""
     scenes: int = 20
@@ -68,6 +71,10 @@ class EvalFlags:
             expected = " or ".join(DETECTIONS)
             raise InputError("--detections", expected, self.detections, "choose one of them")
         require_setting(self, "scenes", self.scenes >= 1, "at least 1")
+        require_setting(self, "offline", not (self.offline and self.online), "not with --online")
+        if self.video and self.offline:
+            remedy = "leave one out; python -m mot.view shows result files over frames"
+            raise InputError("--video", "tracks that are known frame by frame", "--offline", remedy)
         if self.video and self.detections == "public":
             remedy = "leave one out; python -m mot.view shows result files over frames"
             raise InputError("--video", "--detections net", "--detections public", remedy)
@@ -142,10 +149,31 @@ def follow_all(
     sequences: list[Sequence], flags: EvalFlags, linker: LinkerSettings, out: Path
 ) -> list[Result]:
     """Follow all sequences; when it returns, the net's memory is free for the scoring."""
+    live = raw_settings(linker) if flags.offline else linker
     if flags.detections == "public":
-        return [link_public(sequence, linker, out) for sequence in sequences]
-    predictor = predictor_for(flags)
-    return [run_net(sequence, predictor, linker, out, video=flags.video) for sequence in sequences]
+        results = [link_public(sequence, live, out) for sequence in sequences]
+    else:
+        predictor = predictor_for(flags)
+        results = [run_net(s, predictor, live, out, video=flags.video) for s in sequences]
+    if not flags.offline:
+        return results
+    return [
+        finish(sequence, result, linker, out)
+        for sequence, result in zip(sequences, results, strict=True)
+    ]
+
+
+def finish(sequence: Sequence, result: Result, linker: LinkerSettings, out: Path) -> Result:
+    """Join the tracks of a whole sequence; its result file is replaced when they are there."""
+    tracks = finish_offline(
+        result.tracks,
+        length=sequence.length,
+        fps=sequence.require_fps(),
+        settings=linker,
+        offline=OfflineSettings(),
+    )
+    write_results(out / f"{sequence.name}.txt", tracks)
+    return replace(result, tracks=tracks)
 
 
 def link_public(sequence: Sequence, linker: LinkerSettings, out: Path) -> Result:

@@ -46,9 +46,9 @@ def link_stream(
     Raises:
         InputError: as `Linker.update`.
     """
-    machine = Linker(settings, fps)
+    machine = Linker(raw_settings(settings), fps)
     longest = min(settings.fill_gap_s, settings.max_gap_s)
-    return _finished(_confirmed(frames, machine, settings), fps, longest, settings.smooth_s)
+    return _finished(_confirmed(frames, machine), fps, longest, settings.smooth_s)
 
 
 def _finished(
@@ -59,11 +59,9 @@ def _finished(
     return smooth_boxes(filled, sigma_frames=smooth_s * fps)
 
 
-def _confirmed(
-    frames: Iterable[tuple[int, Boxes]], machine: Linker, settings: LinkerSettings
-) -> Iterator[tuple[int, Boxes]]:
+def _confirmed(frames: Iterable[tuple[int, Boxes]], machine: Linker) -> Iterator[tuple[int, Boxes]]:
     """Yield every frame when all that it shows are confirmed or dead."""
-    delay = machine.confirm_frames if settings.backfill else 0
+    delay = machine.confirm_frames if machine.settings.backfill else 0
     held: deque[Held] = deque()
     for number, detections in frames:
         held.append((number, *machine.advance(detections)))
@@ -101,12 +99,16 @@ def linker_settings(name: str, *, online: bool = False) -> LinkerSettings:
         raise InputError("--linker", f"one of {', '.join(MENU)}", name, "choose one of them")
     if not online:
         return MENU[name]
-    return replace(MENU[name], backfill=False, fill_gap_s=0.0, smooth_s=0.0, output="filtered")
+    return replace(MENU[name], backfill=False, fill_gap_s=0.0, smooth_s=0.0)
 
 
 def raw_settings(settings: LinkerSettings) -> LinkerSettings:
-    """The same linker without the finish (filled gaps, smoothing) that `finish_offline` gives."""
-    return replace(settings, fill_gap_s=0.0, smooth_s=0.0)
+    """The same linker without its finish: gaps are not filled, boxes not smoothed yet.
+
+    What is to be smoothed are the detections: the motion model's boxes lag behind.
+    """
+    output = "measured" if settings.smooth_s else settings.output
+    return replace(settings, fill_gap_s=0.0, smooth_s=0.0, output=output)
 
 
 def finish_offline(

@@ -23,8 +23,8 @@ from reid.motion import centred
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 
-# A velocity that rests on a few hundredths of a second of boxes is mostly their noise: the
-# regression that reads it believes in rest as much as in boxes spread over this many s² of time.
+# A speed that was read from a few hundredths of a second is mostly noise: rest is believed in as
+# much as boxes whose times have this variance, in s².
 REST_S2 = 0.02
 FREEDOM = 3.0  # of the Student t distribution of residuals: now and then somebody turns around
 # Share of the log volume that a growing uncertainty costs: 0 would join everybody after a while.
@@ -39,11 +39,12 @@ class OfflineSettings:
     from `…_start` by `…_growth` per second of the gap.
     """
 
-    join_gap_s: float = 4.0
+    join_gap_s: float = 2.0
     """Longest gap across which tracks are joined, in seconds; longer = more people found again,
     more wrong joins."""
-    least_evidence: float = 1.5
-    """Allowance in nats that a join's residuals may use up; higher = more joins, also wrong ones."""
+    allowance: float = 1.5
+    """Nats that a join's residuals and the length of its gap may use up; higher = more joins, also
+    wrong ones. With the other defaults 1.5 is spent after 1.8 s, however well a join fits."""
     ends_s: float = 0.4
     """Seconds of a track from which the speed at its ends is read; longer = steadier, later."""
     memory_s: float = 0.5
@@ -118,10 +119,12 @@ def _read_ends(
         return sums
 
     n, t1 = total(weight)[:, None], total(weight * seconds)[:, None]
-    t2 = total(weight * seconds**2)[:, None] + REST_S2 * n
+    t2 = total(weight * seconds**2)[:, None]
     b0, b1 = total(weight[:, None] * boxes), total((weight * seconds)[:, None] * boxes)
-    spread = n * t2 - t1 * t1
-    position, speed = (t2 * b0 - t1 * b1) / spread, (n * b1 - t1 * b0) / spread
+    spread, course = n * t2 - t1 * t1, n * b1 - t1 * b0
+    # One box alone has no slope.
+    position = (b0 - course / np.where(spread > 0, spread, 1.0) * t1) / n
+    speed = course / (spread + REST_S2 * n * n)
     position[:, 2:] = np.maximum(position[:, 2:], 1.0)
     return _Ends(rows.frame[edge].astype(np.float64), position, speed)
 
@@ -150,7 +153,7 @@ def _evidence(
     height = np.sqrt(before[:, 3] * after[:, 3])
     across, down = ((after[:, :2] - before[:, :2] - way) / height[:, None]).T
     size = np.log(after[:, 3] / before[:, 3])
-    evidence = np.full(len(gap), s.least_evidence, np.float64)
+    evidence = np.full(len(gap), s.allowance, np.float64)
     for residual, start, growth in (
         (across, s.across_start, s.across_growth),
         (down, s.down_start, s.down_growth),

@@ -49,13 +49,14 @@ class LinkerSettings:
             straight line between its two sides, in seconds, up to max_gap_s; longer = more hidden
             people are reported, more wrong boxes, and frames are held back for longer; a live
             linker cannot.
-        smooth_s: standard deviation in time over which `link` and `link_stream` smooth every
-            track's boxes, in seconds; longer = steadier boxes that cut corners, and frames are held
-            back for three times as long; 0 = none; a live linker cannot.
+        smooth_s: standard deviation in time over which `link` and `link_stream` smooth a track's
+            detections, in seconds; longer = steadier boxes that cut corners, and frames are held
+            back for three times as long; 0 = none, boxes are as `output` says; a live linker
+            cannot.
         duplicate_iou: of a seen and a lost track that overlap more than this, the one with the
             shorter life is removed; higher = fewer removals; 1 = none.
-        output: box that is reported, or smoothed: "measured" = the detection, "filtered" = the
-            motion model's estimate after it.
+        output: box that is reported: "measured" = the detection, "filtered" = the motion model's
+            estimate after it.
         measurement_noise: Kalman: standard deviation of a detected coordinate, in box sizes; higher
             = detections are trusted less, smoother tracks.
         position_noise: Kalman: random walk of the position, in box sizes per √s; higher =
@@ -81,7 +82,7 @@ class LinkerSettings:
     fill_gap_s: float = 1.25
     smooth_s: float = 0.1
     duplicate_iou: float = 0.9
-    output: str = "measured"
+    output: str = "filtered"
     measurement_noise: float = 0.15
     position_noise: float = 0.3
     velocity_noise: float = 0.4

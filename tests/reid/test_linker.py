@@ -29,7 +29,7 @@ def person(frames, x, y=100.0, w=40.0, h=100.0, score=0.9):
 
 def linked(*people, length=30, linker="byte", **changes):
     together = Boxes.concatenate(people)
-    settings = replace(MENU[linker], **{"fill_gap_s": 0.0} | changes)
+    settings = replace(MENU[linker], **{"fill_gap_s": 0.0, "smooth_s": 0.0} | changes)
     return link(together, length=length, fps=FPS, settings=settings)
 
 
@@ -237,6 +237,10 @@ def roughness(scene, **changes):
     return float(np.abs(np.diff(linked(scene, output="filtered", **changes).x, 2)).mean())
 
 
+def steadiness(scene, **changes):
+    return -roughness(scene, **changes)
+
+
 def reach(scene, **changes):
     """How far a track has gone on its second box."""
     return float(linked(scene, output="filtered", confirm_s=0, **changes).x[2])
@@ -265,6 +269,7 @@ LATE = Boxes.concatenate([person([1], 900.0), person(range(5, 31), 50.0)])
         (roughness, JITTER, "position_noise", 0.02, 1.0),
         (roughness, JITTER, "velocity_noise", 0.05, 5.0),
         (rows, BLINK, "fill_gap_s", 0.0, 0.1),
+        (steadiness, JITTER, "smooth_s", 0.1, 0.3),
         (rows, WEAK_JUMPS, "min_iou_low", 0.95, 0.2),
         (reach, person([1, 2, 3], lambda t: 12 * t), "start_speed", 0.01, 5.0),
     ],

@@ -11,6 +11,7 @@ from reid.linking import link, link_stream, linker_settings, unit_scores
 FPS = 10.0
 BYTE = MENU["byte"]
 CONFIRM, GAP = round(BYTE.confirm_s * FPS), int(BYTE.fill_gap_s * FPS)
+SMOOTH = round(3 * BYTE.smooth_s * FPS)
 
 
 def crowd(seed=0, length=40, people=6):
@@ -51,7 +52,7 @@ def test_the_stream_gives_every_frame_once_and_what_link_gives(linker, backfill)
 
 @pytest.mark.parametrize("linker", MENU)
 def test_backfill_gives_every_box_of_the_tracks_that_are_ever_confirmed(linker):
-    settings = replace(MENU[linker], fill_gap_s=0.0)
+    settings = replace(MENU[linker], fill_gap_s=0.0, smooth_s=0.0)
     for seed in range(5):
         scene, machine = crowd(seed), Linker(settings, FPS)
         frames = [machine.advance(boxes) for _, boxes in scene.by_frame(40)]
@@ -71,14 +72,15 @@ def test_backfill_gives_every_box_of_the_tracks_that_are_ever_confirmed(linker):
 @pytest.mark.parametrize(
     "settings, delay",
     [
-        (BYTE, CONFIRM + GAP),
-        (replace(BYTE, fill_gap_s=0.0), CONFIRM),
-        (replace(BYTE, fill_gap_s=0.3), CONFIRM + 3),
-        (replace(BYTE, max_gap_s=0.2), CONFIRM + 2),
+        (BYTE, CONFIRM + GAP + SMOOTH),
+        (replace(BYTE, smooth_s=0.0), CONFIRM + GAP),
+        (replace(BYTE, fill_gap_s=0.0), CONFIRM + SMOOTH),
+        (replace(BYTE, fill_gap_s=0.3), CONFIRM + 3 + SMOOTH),
+        (replace(BYTE, max_gap_s=0.2), CONFIRM + 2 + SMOOTH),
         (linker_settings("byte", online=True), 0),
     ],
 )
-def test_a_frame_waits_no_longer_than_confirmation_and_gaps_take(settings, delay):
+def test_a_frame_waits_no_longer_than_confirmation_gaps_and_smoothing_take(settings, delay):
     taken = []
 
     def frames():
