@@ -81,8 +81,7 @@ def _value_at_zero(
     """Weighted regression line of values (N, C) over t (N,) per group, at t = 0; (groups, C)."""
 
     def total(part: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        sums: npt.NDArray[np.float64] = np.bincount(group, part, groups)
-        return sums
+        return np.bincount(group, part, groups).astype(np.float64)
 
     w0, w1, w2 = total(weight), total(weight * t), total(weight * t * t)
     spread = w0 * w2 - w1 * w1
