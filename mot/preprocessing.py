@@ -47,6 +47,11 @@ PROTOCOLS = {
 }
 
 
+def protocol_of(name: str) -> str:
+    """Key in `PROTOCOLS` of the preparation that a sequence's benchmark uses, by its name."""
+    return "mot20" if name.startswith("MOT20") else "mot17"
+
+
 @dataclass(frozen=True)
 class PreparedSequence:
     """One sequence, ready to be counted; the lists have one entry per frame, empty ones included.

@@ -5,16 +5,11 @@ One recipe file is one published number. A flag given beside `--config FILE` win
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
-
-import yaml
 
 from mot.errors import InputError, require_setting
-from mot.plain_table import read_text
+from mot.yaml_settings import read_yaml, yaml_text
 from nets.augment import AugmentSettings
 from nets.losses import LossSettings
 from nets.schedule import ScheduleSettings
@@ -79,8 +74,7 @@ class TrainSettings:
 
 def recipe_text(settings: TrainSettings) -> str:
     """All settings as YAML, which `load_recipe` reads back."""
-    text: str = yaml.safe_dump(_plain(asdict(settings)), sort_keys=False)
-    return text
+    return yaml_text(settings)
 
 
 def load_recipe(path: Path) -> TrainSettings:
@@ -91,70 +85,4 @@ def load_recipe(path: Path) -> TrainSettings:
     """
     if not path.is_file():
         raise InputError(path, "a recipe (YAML)", "no such file", "look in recipes/")
-    try:
-        values = yaml.safe_load(read_text(path)) or {}
-    except yaml.YAMLError as error:
-        raise InputError(path, "YAML", error, "mend the file") from error
-    settings: TrainSettings = _build(TrainSettings, values, str(path))
-    return settings
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, for YAML."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _build(kind: Any, values: Any, where: str) -> Any:
-    """Make a dataclass from a mapping, sections included; lists become tuples."""
-    if not isinstance(values, dict):
-        raise InputError(where, "settings as `name: value` lines", values, "mend the file")
-    known = [f.name for f in fields(kind)]
-    hints = get_type_hints(kind)
-    arguments: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in known:
-            raise InputError(where, f"one of {', '.join(known)}", name, "rename or remove it")
-        place = f"{where}: {name}"
-        if is_dataclass(hints[name]):
-            arguments[name] = _build(hints[name], value, place)
-        else:
-            arguments[name] = _value(value, hints[name], place)
-    try:
-        return kind(**arguments)
-    except InputError as error:
-        here = f"{where}: {error.where}"
-        raise InputError(here, error.expected, error.got, error.remedy) from error
-
-
-def _value(value: Any, hint: Any, place: str) -> Any:
-    """Check a YAML value against a field's type.
-
-    Two traps of YAML 1.1 are understood: `on` and `off` are booleans there, and 1e-3 is text.
-    """
-    if get_origin(hint) is UnionType:
-        return None if value is None else _value(value, get_args(hint)[0], place)
-    if get_origin(hint) is tuple:
-        kinds = get_args(hint)
-        if isinstance(value, list) and (kinds[-1] is ... or len(kinds) == len(value)):
-            return tuple(_value(item, kinds[0], place) for item in value)
-    elif hint is str and isinstance(value, bool):
-        return "on" if value else "off"
-    elif hint is str and isinstance(value, str | int):
-        return str(value)
-    elif hint is float and isinstance(value, str | int | float) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError):
-            return float(value)
-    elif type(value) is hint:
-        return value
-    raise InputError(place, _described(hint), repr(value), "mend the file")
-
-
-def _described(hint: Any) -> str:
-    """A field's type in words."""
-    if get_origin(hint) is not tuple:
-        return {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, "text")
-    kinds = get_args(hint)
-    count = "" if kinds[-1] is ... else f"{len(kinds)} "
-    return f"a list [a, b] of {count}{'names' if kinds[0] is str else 'numbers'}"
+    return read_yaml(TrainSettings, path)
