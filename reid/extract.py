@@ -54,9 +54,9 @@ class ExtractFlags:
     """Height and width of the crops in pixels."""
     every_s: float = 0.2
     """Seconds between a person's crops."""
-    min_visibility: float = 0.4
-    """Least visible share, where the truth knows it."""
-    min_height: float = 40.0
+    min_visibility: float = 0.7
+    """Least visible share; where the truth knows none, it is estimated from nearer boxes."""
+    min_height: float = 60.0
     """Least height of a box in pixels."""
     min_crops: int = 4
     """People with fewer crops are left out."""
@@ -118,18 +118,36 @@ def choose_rows(truth: Boxes, size_hw: tuple[int, int], fps: float, flags: Extra
     ltrb = truth.ltrb
     inside = np.minimum(ltrb[:, 2:], (width, height)) - np.maximum(ltrb[:, :2], 0)
     share = inside.clip(min=0).prod(axis=1) / np.maximum(truth.w * truth.h, 1e-6)
-    seen = (truth.visibility < 0) | (truth.visibility >= flags.min_visibility)
+    seen = visible_share(truth) >= flags.min_visibility
     step = max(1, round(flags.every_s * fps))
     wanted = (
         considered(truth)
         & seen
         & (truth.h >= flags.min_height)
-        & (share >= max(flags.min_visibility, 0.5))
+        & (share >= flags.min_visibility)
         & ((truth.frame - 1) % step == 0)
     )
     rows = truth[wanted].sorted_by_frame()
     ids, count = np.unique(rows.id, return_counts=True)
     return rows[np.isin(rows.id, ids[count >= flags.min_crops])]
+
+
+def visible_share(truth: Boxes) -> npt.NDArray[np.float64]:
+    """Visible share of each box (N,): the truth's own, or estimated where it knows none.
+
+    The estimate takes away the largest part that one nearer person covers; nearer is who stands
+    lower in the picture.
+    """
+    share = truth.visibility.astype(np.float64)
+    for frame in np.unique(truth.frame[share < 0]):
+        rows = np.flatnonzero(truth.frame == frame)
+        left, top, right, bottom = truth.ltrb[rows].astype(np.float64).T
+        across = np.minimum.outer(right, right) - np.maximum.outer(left, left)
+        down = np.minimum.outer(bottom, bottom) - np.maximum.outer(top, top)
+        covered = across.clip(min=0) * down.clip(min=0) * np.less.outer(bottom, bottom)
+        estimate = 1 - covered.max(axis=1) / np.maximum((right - left) * (bottom - top), 1e-6)
+        share[rows] = np.where(share[rows] < 0, estimate, share[rows])
+    return share
 
 
 def plan_crops(chosen: list[Boxes], rates: list[float], flags: ExtractFlags) -> list[Plan]:
