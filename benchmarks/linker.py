@@ -31,7 +31,7 @@ class DenseLinker(Linker):
         xywh: npt.NDArray[np.float64],
         score: npt.NDArray[np.float32],
         steady: npt.NDArray[np.bool_],
-    ) -> npt.NDArray[np.intp]:
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
         s, tracks = self.settings, self._tracks
         iou = iou_matrix(cornered(tracks.state[POSITION]), cornered(xywh))
         weight = score if s.weigh_score else np.ones_like(score)
@@ -49,7 +49,7 @@ class DenseLinker(Linker):
             matched = gain[row, column] > 0
             partner[row[matched]] = column[matched]
             free[column[matched]] = False
-        return partner
+        return partner, free
 
 
 def crowd(people: int, frames: int, seed: int = 0, view: tuple[float, float] = VIEW) -> list[Boxes]:
