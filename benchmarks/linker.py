@@ -49,7 +49,7 @@ class DenseLinker(Linker):
             matched = gain[row, column] > 0
             partner[row[matched]] = column[matched]
             free[column[matched]] = False
-        return partner, free
+        return partner, ~free
 
 
 def crowd(people: int, frames: int, seed: int = 0, view: tuple[float, float] = VIEW) -> list[Boxes]:

@@ -50,8 +50,7 @@ class Boxes:
         columns = vars(self)  # frozen: assignment is refused
         for name in _COLUMNS:
             columns[name] = np.ascontiguousarray(columns[name], dtype=np.float32)
-        shape = (len(self),)
-        if any(column.shape != shape for column in columns.values()):
+        if {column.shape for column in columns.values()} != {(len(self),)}:
             shapes = {name: column.shape for name, column in columns.items()}
             raise InputError(
                 "Boxes", "nine columns of one length", shapes, "give every column one value per box"

@@ -39,6 +39,8 @@ def overlapping_pairs(first_ltwh: Array, second_ltwh: Array, min_iou: float) -> 
     dense = len(first_ltwh) * count <= _DENSE_PAIRS
     find = all_near_pairs if dense else near_pairs
     row, column = find(first_ltwh, second_ltwh, min_iou)
+    if not len(row):
+        return Pairs(row, column, np.empty(0))
     iou = _iou(first_ltwh.T.take(row, axis=1), second_ltwh.T.take(column, axis=1))
     # The smallest number above 0 stands for "above 0".
     keep = (iou >= max(min_iou, math.ulp(0.0))).nonzero()[0]
@@ -120,7 +122,7 @@ def _iou(first: Array, second: Array) -> Array:
     """Intersection over union of (4, P) columns left, top, w, h; sizes are positive."""
     start = np.maximum(first[:2], second[:2])
     end = np.minimum(first[:2] + first[2:], second[:2] + second[2:])
-    across, down = np.maximum(end - start, 0)
+    across, down = np.maximum(end - start, 0.0)
     shared = across * down
     ratio: Array = shared / (first[2] * first[3] + second[2] * second[3] - shared)
     return ratio

@@ -148,15 +148,15 @@ class Linker:
         tracks = self._tracks
         steady = tracks.seen == before
         tracks.state = self._motion.predict(tracks.state, (frame - before) / self._fps, ~steady)
-        partner, free = self._associate(xywh, score, steady)
+        partner, taken = self._associate(xywh, score, steady)
         met = partner >= 0
         if len(xywh):
             # All rows are corrected and those without a partner left out: cheaper than to pick.
-            better = self._motion.correct(tracks.state, xywh[partner])
+            better = self._motion.correct(tracks.state, xywh.take(partner, axis=0))
             np.copyto(tracks.state, better, where=met[:, None])
         tracks.seen[met] = frame
 
-        births = (free & (score >= self.settings.birth_score)).nonzero()[0]
+        births = (~taken & (score >= self.settings.birth_score)).nonzero()[0]
         if len(births):
             partner = np.concatenate([partner, births])
             self._tracks = tracks.joined(self._newborn(xywh[births], frame))
@@ -193,7 +193,7 @@ class Linker:
         return (frame - 1 if before is None else before), frame
 
     def _associate(self, xywh: Array, score: Column, steady: Mask) -> tuple[Index, Mask]:
-        """Return each track's detection, -1 = none, and which detections are free.
+        """Return each track's detection, -1 = none, and which detections are taken.
 
         Args:
             xywh: (M, 4) detected boxes.
@@ -207,12 +207,12 @@ class Linker:
         high = (score >= s.high_score)[pairs.column]
         weak = confirmed & steady[pairs.row] & ~high
         weight = score if s.weigh_score else np.ones_like(score)
-        partner = np.full(len(tracks), -1)
-        free = np.ones(len(xywh), bool)
-        self._match(pairs, confirmed & high, s.min_iou, weight, partner, free)
-        self._match(pairs, weak, s.min_iou_low, None, partner, free)
-        self._match(pairs, high & ~confirmed, s.min_iou_tentative, weight, partner, free)
-        return partner, free
+        partner = np.zeros(len(tracks), np.intp) - 1
+        taken = np.zeros(len(xywh), bool)
+        self._match(pairs, confirmed & high, s.min_iou, weight, partner, taken)
+        self._match(pairs, weak, s.min_iou_low, None, partner, taken)
+        self._match(pairs, high & ~confirmed, s.min_iou_tentative, weight, partner, taken)
+        return partner, taken
 
     def _match(
         self,
@@ -221,12 +221,12 @@ class Linker:
         least: float,
         weight: Column | None,
         partner: Index,
-        free: Mask,
+        taken: Mask,
     ) -> None:
         """Match the plausible pairs of at least this IoU, both sides free; enter who got whom."""
         kept = (plausible & (pairs.iou >= least)).nonzero()[0]
         row, column = pairs.row[kept], pairs.column[kept]
-        open_ = (free[column] & (partner[row] < 0)).nonzero()[0]
+        open_ = (~taken[column] & (partner[row] < 0)).nonzero()[0]
         if not len(open_):
             return
         row, column = row[open_], column[open_]
@@ -234,7 +234,7 @@ class Linker:
         gain = pairs.iou[kept[open_]] - least + 1e-9
         chosen = self._solve(row, column, gain if weight is None else gain * weight[column])
         partner[row[chosen]] = column[chosen]
-        free[column[chosen]] = False
+        taken[column[chosen]] = True
 
     def _newborn(self, xywh: Array, frame: int) -> _Tracks:
         """Tentative tracks from unmatched detections."""
@@ -258,7 +258,7 @@ class Linker:
         position = tracks.state[POSITION]
         limit = self.settings.duplicate_iou
         row, column, iou = overlapping_pairs(
-            cornered(position[lost]), cornered(position[present]), limit
+            cornered(position.take(lost, axis=0)), cornered(position.take(present, axis=0)), limit
         )
         twins = (iou > limit).nonzero()[0]
         if len(twins):
@@ -270,19 +270,24 @@ class Linker:
     def _confirm_tracks(self, frame: int, *, at_once: bool) -> None:
         """Give ids to the tentative tracks that have lasted long enough."""
         tracks = self._tracks
-        ripe = (tracks.id == 0) & (at_once | (frame - tracks.born >= self._confirm))
-        count = int(np.count_nonzero(ripe))
-        if count:
-            tracks.id[ripe] = np.arange(self._ids + 1, self._ids + count + 1)
-            self._ids += count
+        latest = frame if at_once else frame - self._confirm
+        ripe = ((tracks.id == 0) & (tracks.born <= latest)).nonzero()[0]
+        if len(ripe):
+            tracks.id[ripe] = np.arange(self._ids + 1, self._ids + len(ripe) + 1)
+            self._ids += len(ripe)
 
     def _report(self, detections: Boxes, chosen: Index, rows: Index) -> Boxes:
         """Table of the tracks in `rows`, which met the detections `chosen`."""
-        found = detections[chosen]
-        if self.settings.output == "measured":
-            return found.with_columns(id=self._tracks.id[rows])
-        x, y, w, h = cornered(self._tracks.state[POSITION][rows]).T
-        return found.with_columns(id=self._tracks.id[rows], x=x, y=y, w=w, h=h)
+        d, tracks = detections, self._tracks
+        filtered = self.settings.output == "filtered"
+        return Boxes.of(
+            d.frame[chosen],
+            cornered(tracks.state[POSITION].take(rows, axis=0)) if filtered else d.ltwh[chosen],
+            id=tracks.id[rows],
+            score=d.score[chosen],
+            category=d.cls[chosen],
+            visibility=d.visibility[chosen],
+        )
 
 
 def _canonical_order(detections: Boxes, low_score: float) -> Index:

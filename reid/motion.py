@@ -135,10 +135,10 @@ def _squared_size(xywh: Array) -> Array:
 
 
 def centred(ltwh: npt.NDArray[np.floating]) -> Array:
-    """Left, top, w, h to centre x, centre y, w, h; (N, 4) float64."""
-    boxes = np.array(ltwh, dtype=np.float64)
-    boxes[:, :2] += boxes[:, 2:] / 2
-    return boxes
+    """Left, top, w, h to centre x, centre y, w, h; (N, 4) float64, each column in one piece."""
+    columns = np.array(ltwh.T, dtype=np.float64, order="C")
+    columns[:2] += columns[2:] / 2
+    return columns.T
 
 
 def cornered(xywh: Array) -> Array:
