@@ -25,6 +25,12 @@ from reid.settings import MENU, MOTIONS, LinkerSettings
 
 __all__ = ["MENU", "Linker", "LinkerSettings", "check_detections"]
 
+# The range of a detection's x, y, w, h and score; no NaN is in any.
+_LARGEST = np.finfo(np.float32).max
+_ABOVE_0 = np.finfo(np.float32).smallest_subnormal
+_LOWEST = np.array([[-_LARGEST], [-_LARGEST], [_ABOVE_0], [_ABOVE_0], [0]], np.float32)
+_HIGHEST = np.array([[_LARGEST]] * 4 + [[1]], np.float32)
+
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
@@ -307,12 +313,10 @@ def check_detections(detections: Boxes) -> None:
     """Refuse boxes and scores that cannot be linked."""
     d = detections
     values = np.array([d.x, d.y, d.w, d.h, d.score])
-    sizes, score = values[2:4], values[4]
-    finite, positive, unit = np.isfinite(values), sizes > 0, (score >= 0) & (score <= 1)
-    # Three counts, because that is what a frame without a fault pays.
-    if all(np.count_nonzero(good) == good.size for good in (finite, positive, unit)):
+    sound = (values >= _LOWEST) & (values <= _HIGHEST)
+    if np.count_nonzero(sound) == sound.size:
         return
-    bad = ~(finite.all(axis=0) & positive.all(axis=0))
+    bad = ~(sound[:4].all(axis=0) & np.isfinite(d.score))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise InputError(
@@ -324,6 +328,6 @@ def check_detections(detections: Boxes) -> None:
     raise InputError(
         f"detections of frame {d.frame[0]:g}",
         "scores in 0..1",
-        f"{score[~unit][0]:g} ({int((~unit).sum())} such rows)",
+        f"{d.score[~sound[4]][0]:g} ({int((~sound[4]).sum())} such rows)",
         "map the whole sequence's scores with unit_scores first",
     )

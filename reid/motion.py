@@ -92,7 +92,7 @@ class Kalman:
         """State of new tracks, at rest, as uncertain as the measurement and `start_speed` say."""
         size = _squared_size(xywh)
         still = np.zeros_like(xywh)
-        return np.stack([xywh, still, self._measurement * size, still, self._start_speed * size])
+        return np.array([xywh, still, self._measurement * size, still, self._start_speed * size])
 
     def predict(self, state: Array, seconds: float, hidden: npt.NDArray[np.bool_]) -> Array:
         """State `seconds` later; hidden tracks keep their size, because nothing measures it."""
@@ -114,17 +114,13 @@ class Kalman:
     def correct(self, state: Array, xywh: Array) -> Array:
         """State after each track met a measured box."""
         better = state.copy()
-        position, velocity, var_position, covariance, var_velocity = better
-        innovation = xywh - position
-        variance = var_position + self._measurement * _squared_size(position)
-        gain = var_position / variance
-        velocity_gain = covariance / variance
-        position += gain * innovation
-        velocity += velocity_gain * innovation
-        var_velocity -= velocity_gain * covariance
-        kept = 1 - gain
-        var_position *= kept
-        covariance *= kept
+        innovation = xywh - state[POSITION]
+        variance = state[VAR_POSITION] + self._measurement * _squared_size(state[POSITION])
+        # Of position and velocity at once, as they lie together in the state.
+        gains = state[VAR_POSITION : COVARIANCE + 1] / variance
+        better[: VELOCITY + 1] += gains * innovation
+        better[VAR_POSITION : COVARIANCE + 1] *= 1 - gains[0]
+        better[VAR_VELOCITY] -= gains[1] * state[COVARIANCE]
         return better
 
 
