@@ -6,7 +6,7 @@ grid finds the plausible ones first and the work grows with their number, not wi
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -44,8 +44,8 @@ def overlapping_pairs(first_ltwh: Array, second_ltwh: Array, min_iou: float) -> 
     if not len(row):
         return Pairs(row, column, np.empty(0))
     iou = _iou(first_ltwh.T, second_ltwh.T, row, column)
-    # The smallest number above 0 stands for "above 0".
-    keep = (iou >= max(min_iou, math.ulp(0.0))).nonzero()[0]
+    # The smallest normal number stands for "above 0".
+    keep = (iou >= max(min_iou, sys.float_info.min)).nonzero()[0]
     if not dense:
         keep = keep[np.argsort(row[keep] * count + column[keep])]
     return Pairs(row[keep], column[keep], iou[keep])

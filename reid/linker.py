@@ -27,7 +27,7 @@ __all__ = ["MENU", "Linker", "LinkerSettings", "check_detections"]
 
 # The range of a detection's x, y, w, h and score; no NaN is in any.
 _LARGEST = np.finfo(np.float32).max
-_ABOVE_0 = np.finfo(np.float32).smallest_subnormal
+_ABOVE_0 = np.finfo(np.float32).tiny
 _LOWEST = np.array([[-_LARGEST], [-_LARGEST], [_ABOVE_0], [_ABOVE_0], [0]], np.float32)
 _HIGHEST = np.array([[_LARGEST]] * 4 + [[1]], np.float32)
 
