@@ -7,12 +7,14 @@ and whether both give the same tracks.
 
 import argparse
 import time
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from mot.boxes import Boxes, iou_matrix
+from reid.cost import overlapping_pairs
 from reid.linker import MENU, Linker
 from reid.motion import POSITION, cornered
 
@@ -29,7 +31,7 @@ class DenseLinker(Linker):
         xywh: npt.NDArray[np.float64],
         score: npt.NDArray[np.float32],
         steady: npt.NDArray[np.bool_],
-    ) -> npt.NDArray[np.intp]:
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
         s, tracks = self.settings, self._tracks
         iou = iou_matrix(cornered(tracks.state[POSITION]), cornered(xywh))
         weight = score if s.weigh_score else np.ones_like(score)
@@ -47,15 +49,15 @@ class DenseLinker(Linker):
             matched = gain[row, column] > 0
             partner[row[matched]] = column[matched]
             free[column[matched]] = False
-        return partner
+        return partner, ~free
 
 
-def crowd(people: int, frames: int, seed: int = 0) -> list[Boxes]:
+def crowd(people: int, frames: int, seed: int = 0, view: tuple[float, float] = VIEW) -> list[Boxes]:
     """Detections per frame of people on random walks: 5 % missed, jittered, scores 0.2 to 1."""
     rng = np.random.default_rng(seed)
     width = rng.uniform(30, 70, people)
     size = np.stack([width, 2.5 * width], axis=1)
-    place = rng.uniform(0, 1, (people, 2)) * VIEW - size / 2
+    place = rng.uniform(0, 1, (people, 2)) * view - size / 2
     speed = rng.normal(0, 3, (people, 2))
     tables = []
     for frame in range(1, frames + 1):
@@ -78,10 +80,8 @@ def follow(kind: type[Linker], tables: list[Boxes]) -> tuple[float, Boxes]:
 def plausible_pairs(tables: list[Boxes]) -> float:
     """Mean number of overlapping pairs between one frame and the next."""
     least = MENU["byte"].min_iou
-    counts = [
-        (iou_matrix(one.ltwh, two.ltwh) >= least).sum()
-        for one, two in zip(tables[:20], tables[1:21], strict=False)
-    ]
+    places = [boxes.ltwh.astype(np.float64) for boxes in tables[:21]]
+    counts = [len(overlapping_pairs(one, two, least).row) for one, two in pairwise(places)]
     return float(np.mean(counts))
 
 

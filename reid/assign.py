@@ -36,20 +36,21 @@ def optimal(row: Index, column: Index, gain: Array) -> Index:
     Returns:
         Ascending positions of the chosen pairs.
     """
-    alone = (np.bincount(row)[row] == 1) & (np.bincount(column)[column] == 1)
-    rest = np.flatnonzero(~alone)
+    rivals = (np.bincount(row)[row] > 1) | (np.bincount(column)[column] > 1)
+    rest = rivals.nonzero()[0]
     if not len(rest):
         return np.arange(len(row))
     rest_row, rows = _renumbered(row[rest])
     rest_column, columns = _renumbered(column[rest])
     solve = _solve_dense if rows * columns <= _DENSE_CELLS else _solve_sparse
-    chosen = rest[solve(rest_row, rest_column, gain[rest], (rows, columns))]
-    return np.sort(np.concatenate([np.flatnonzero(alone), chosen]))
+    chosen = ~rivals
+    chosen[rest[solve(rest_row, rest_column, gain[rest], (rows, columns))]] = True
+    return chosen.nonzero()[0]
 
 
 def _renumbered(index: Index) -> tuple[Index, int]:
     """Indices without gaps, in the same order, and how many there are."""
-    number = np.cumsum(np.bincount(index) > 0)
+    number = (np.bincount(index) > 0).cumsum()
     return number[index] - 1, int(number[-1])
 
 
@@ -57,10 +58,11 @@ def _solve_dense(row: Index, column: Index, gain: Array, shape: tuple[int, int])
     """Choose by a dense matrix in which implausible pairs gain nothing."""
     matrix = np.zeros(shape)
     matrix[row, column] = gain
-    pair = np.full(shape, -1, np.intp)
-    pair[row, column] = np.arange(len(row))
-    chosen: Index = pair[linear_sum_assignment(matrix, maximize=True)]
-    return chosen[chosen >= 0]
+    partner = np.zeros(shape[0], np.intp) - 1
+    rows, columns = linear_sum_assignment(matrix, maximize=True)
+    partner[rows] = columns
+    chosen: Index = (partner[row] == column).nonzero()[0]
+    return chosen
 
 
 def _solve_sparse(row: Index, column: Index, gain: Array, shape: tuple[int, int]) -> Index:
@@ -79,7 +81,8 @@ def _solve_sparse(row: Index, column: Index, gain: Array, shape: tuple[int, int]
         shape=(rows, columns + rows),
     )
     _, partner = min_weight_full_bipartite_matching(matrix)
-    return np.flatnonzero(partner[row] == column)
+    chosen: Index = (partner[row] == column).nonzero()[0]
+    return chosen
 
 
 def greedy(row: Index, column: Index, gain: Array) -> Index:

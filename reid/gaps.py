@@ -26,24 +26,29 @@ def fill_gaps(
         (number, boxes ordered by id) for every frame, `max_frames` later. A filled box has
         `FILLED_SCORE`, an unknown visibility, and the class that its track had before.
     """
-    held: deque[tuple[int, list[Boxes]]] = deque()
+    held: deque[tuple[int, Boxes]] = deque()
     latest = Boxes.empty()  # last box of each track that may still come back in time
+    filled = Boxes.empty()  # in frames that are still held
     for number, boxes in frames:
-        filled = _lines(latest, boxes)
-        if len(filled):
-            for earlier, parts in held:
-                parts.append(filled[filled.frame == earlier])
-        held.append((number, [boxes]))
-        latest = Boxes.concatenate([latest[~np.isin(latest.id, boxes.id)], boxes])
-        latest = latest[latest.frame >= number - max_frames]
+        # Most tracks were there in the frame before and have no gap.
+        lines = _lines(latest[latest.frame < number - 1], boxes)
+        if len(lines):
+            filled = Boxes.concatenate([filled, lines])
+        held.append((number, boxes))
+        missed = (latest.frame >= number - max_frames) & ~np.isin(latest.id, boxes.id)
+        latest = Boxes.concatenate([latest[missed], boxes])
         while held and held[0][0] + max_frames <= number:
-            yield _ordered(*held.popleft())
-    while held:
-        yield _ordered(*held.popleft())
+            earliest, boxes = held.popleft()
+            yield earliest, _joined(boxes, filled.at(earliest))
+            filled = filled[filled.frame > earliest]
+    for earliest, boxes in held:
+        yield earliest, _joined(boxes, filled.at(earliest))
 
 
 def _lines(before: Boxes, after: Boxes) -> Boxes:
     """Boxes in the frames between two boxes of the same track, for all tracks that are in both."""
+    if not len(before):
+        return before
     _, start, end = np.intersect1d(before.id, after.id, return_indices=True)
     first, last = before[start], after[end]
     steps = (last.frame - first.frame).astype(np.intp)
@@ -61,8 +66,9 @@ def _lines(before: Boxes, after: Boxes) -> Boxes:
     )
 
 
-def _ordered(number: int, parts: list[Boxes]) -> tuple[int, Boxes]:
-    if len(parts) == 1:
-        return number, parts[0]
-    boxes = Boxes.concatenate(parts)
-    return number, boxes[np.argsort(boxes.id, kind="stable")]
+def _joined(boxes: Boxes, filled: Boxes) -> Boxes:
+    """Both, ordered by id."""
+    if not len(filled):
+        return boxes
+    boxes = Boxes.concatenate([boxes, filled])
+    return boxes[np.argsort(boxes.id, kind="stable")]

@@ -84,8 +84,10 @@ def _settled(held: deque[Held]) -> Boxes:
     place = np.searchsorted(later, serial)
     known = place < len(later)
     known[known] = later[place[known]] == serial[known]
-    boxes = boxes[known].with_columns(id=names[place[known]])
-    return boxes[np.argsort(boxes.id, kind="stable")]
+    rows = np.flatnonzero(known)
+    ids = names[place[rows]]
+    order = np.argsort(ids, kind="stable")
+    return boxes[rows[order]].with_columns(id=ids[order])
 
 
 def linker_settings(name: str, *, online: bool = False) -> LinkerSettings:

@@ -20,6 +20,7 @@ Rows = npt.NDArray[np.intp]
 
 # First axis of a state: mean and covariance of each coordinate (last axis: centre x, y, w, h).
 POSITION, VELOCITY, VAR_POSITION, COVARIANCE, VAR_VELOCITY = range(5)
+_SIZES = np.array([2, 3, 2, 3])  # width and height, for each of x, y, w and h
 
 # A predicted width or height keeps at least this share of the last one, so that a box which
 # shrinks fast stays a box.
@@ -91,61 +92,53 @@ class Kalman:
         """State of new tracks, at rest, as uncertain as the measurement and `start_speed` say."""
         size = _squared_size(xywh)
         still = np.zeros_like(xywh)
-        return np.stack([xywh, still, self._measurement * size, still, self._start_speed * size])
+        return np.array([xywh, still, self._measurement * size, still, self._start_speed * size])
 
     def predict(self, state: Array, seconds: float, hidden: npt.NDArray[np.bool_]) -> Array:
         """State `seconds` later; hidden tracks keep their size, because nothing measures it."""
-        position, velocity, var_position, covariance, var_velocity = state
-        if hidden.any():
-            velocity = velocity.copy()
-            velocity[hidden, 2:] = 0.0
+        later = state.copy()
+        position, velocity, var_position, covariance, var_velocity = later
+        np.copyto(velocity[:, 2:], 0.0, where=hidden[:, None])
         size = _squared_size(position)
         walk = (self._velocity * seconds) * size
-        later = np.empty_like(state)
-        later[POSITION] = position + seconds * velocity
-        np.maximum(later[POSITION, :, 2:], _KEPT_SIZE * position[:, 2:], out=later[POSITION, :, 2:])
-        later[VELOCITY] = velocity
-        later[VAR_POSITION] = (
-            var_position
-            + seconds * (2 * covariance + seconds * (var_velocity + walk / 3))
-            + (self._position * seconds) * size
-        )
-        later[COVARIANCE] = covariance + seconds * (var_velocity + walk / 2)
-        later[VAR_VELOCITY] = var_velocity + walk
+        # Each is stepped in place, after those that are computed from its old value.
+        var_position += seconds * (2 * covariance + seconds * (var_velocity + walk / 3))
+        var_position += (self._position * seconds) * size
+        covariance += seconds * (var_velocity + walk / 2)
+        var_velocity += walk
+        least = _KEPT_SIZE * position[:, 2:]
+        position += seconds * velocity
+        np.maximum(position[:, 2:], least, out=position[:, 2:])
         return later
 
     def correct(self, state: Array, xywh: Array) -> Array:
         """State after each track met a measured box."""
-        position, velocity, var_position, covariance, var_velocity = state
-        innovation = xywh - position
-        variance = var_position + self._measurement * _squared_size(position)
-        gain = var_position / variance
-        velocity_gain = covariance / variance
-        kept = 1 - gain
-        better = np.empty_like(state)
-        better[POSITION] = position + gain * innovation
-        better[VELOCITY] = velocity + velocity_gain * innovation
-        better[VAR_POSITION] = kept * var_position
-        better[COVARIANCE] = kept * covariance
-        better[VAR_VELOCITY] = var_velocity - velocity_gain * covariance
+        better = state.copy()
+        innovation = xywh - state[POSITION]
+        variance = state[VAR_POSITION] + self._measurement * _squared_size(state[POSITION])
+        # Of position and velocity at once, as they lie together in the state.
+        gains = state[VAR_POSITION : COVARIANCE + 1] / variance
+        better[: VELOCITY + 1] += gains * innovation
+        better[VAR_POSITION : COVARIANCE + 1] *= 1 - gains[0]
+        better[VAR_VELOCITY] -= gains[1] * state[COVARIANCE]
         return better
 
 
 def _squared_size(xywh: Array) -> Array:
     """Square of the length each coordinate's noise is relative to: w, h, w, h."""
-    size = xywh[:, [2, 3, 2, 3]]
+    size = xywh.take(_SIZES, axis=1)
     return size * size
 
 
 def centred(ltwh: npt.NDArray[np.floating]) -> Array:
-    """Left, top, w, h to centre x, centre y, w, h; (N, 4) float64."""
-    boxes = np.array(ltwh, dtype=np.float64)
-    boxes[:, :2] += boxes[:, 2:] / 2
-    return boxes
+    """Left, top, w, h to centre x, centre y, w, h; (N, 4) float64, each column in one piece."""
+    columns = np.array(ltwh.T, dtype=np.float64, order="C")
+    columns[:2] += columns[2:] / 2
+    return columns.T
 
 
 def cornered(xywh: Array) -> Array:
-    """Centre x, centre y, w, h to left, top, w, h; (N, 4) float64."""
-    boxes = xywh.copy()
-    boxes[:, :2] -= boxes[:, 2:] / 2
-    return boxes
+    """Centre x, centre y, w, h to left, top, w, h; (N, 4) float64, each column in one piece."""
+    columns = xywh.T.copy()
+    columns[:2] -= columns[2:] / 2
+    return columns.T
