@@ -27,6 +27,7 @@ from mot.sequence import Sequence, data_root, find_sequence
 from mot.synthetic import RENDERED, ensure_scenes
 from nets.predict import Predictor, PredictSettings, load_net
 from nets.shipped import default_weights
+from reid.embedder import Embedder, choose_embedder
 from reid.linker import LinkerSettings
 from reid.linking import finish_offline, link, linker_settings, raw_settings
 from reid.offline import OfflineSettings
@@ -56,6 +57,9 @@ class EvalFlags:
     """Report every frame at once: no boxes from before a track's confirmation, gaps stay gaps."""
     offline: bool = False
     """Join tracks across long gaps once a sequence is known to its end."""
+    embedder: str = "auto"
+    """Who recognises people after a long gap, with --detections net: auto (weights that come with
+    Footfall), none, or weights of python -m reid.train."""
     fps: float | None = None
     """Frames per second; overrides what the sequences say, if they say anything."""
     scenes: int = 20
@@ -122,7 +126,13 @@ def predictor_for(flags: EvalFlags) -> Predictor:
 
 
 def run_net(
-    sequence: Sequence, predictor: Predictor, linker: LinkerSettings, out: Path, *, video: bool
+    sequence: Sequence,
+    predictor: Predictor,
+    linker: LinkerSettings,
+    embedder: Embedder | None,
+    out: Path,
+    *,
+    video: bool,
 ) -> Result:
     """Follow a sequence with the net, writing results (and the overlay) frame by frame."""
     tracks: list[Boxes] = []
@@ -133,7 +143,7 @@ def run_net(
         if video:
             overlay = stack.enter_context(OverlayWriter(out / f"{sequence.name}.mp4", sequence))
         bar = stack.enter_context(progress_bar(sequence.length, unit="frame", title=sequence.name))
-        for item in follow(sequence, predictor, linker):
+        for item in follow(sequence, predictor, linker, embedder):
             rows.write(item.tracks)
             tracks.append(item.tracks)
             if len(tracks) == JOIN_TABLES:
@@ -154,7 +164,8 @@ def follow_all(
         results = [link_public(sequence, live, out) for sequence in sequences]
     else:
         predictor = predictor_for(flags)
-        results = [run_net(s, predictor, live, out, video=flags.video) for s in sequences]
+        embedder = choose_embedder(flags.embedder)
+        results = [run_net(s, predictor, live, embedder, out, video=flags.video) for s in sequences]
     if not flags.offline:
         return results
     return [

@@ -26,8 +26,11 @@ from mot.sequence import Sequence, data_root, find_sequence, open_video
 from mot.videofile import VIDEO_SUFFIXES
 from nets.predict import FramePrediction, Predictor, PredictSettings, input_size, load_net
 from nets.shipped import default_weights
+from reid.embedder import Embedder, choose_embedder
 from reid.linker import LinkerSettings
 from reid.linking import link_stream, linker_settings
+from reid.looker import Looker
+from reid.sight import Sight
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,9 @@ class TrackFlags:
     """How detections become tracks: iou, sort or byte."""
     online: bool = False
     """Report every frame at once: no boxes from before a track's confirmation, gaps stay gaps."""
+    embedder: str = "auto"
+    """Who recognises people after a long gap: auto (weights that come with Footfall), none, or
+    weights of python -m reid.train."""
     fps: float | None = None
     """Frames per second; overrides what the source says, if it says anything."""
     video: bool = False
@@ -64,8 +70,19 @@ class Followed:
     tracks: Boxes
 
 
-def follow(sequence: Sequence, predictor: Predictor, linker: LinkerSettings) -> Iterator[Followed]:
+def follow(
+    sequence: Sequence,
+    predictor: Predictor,
+    linker: LinkerSettings,
+    embedder: Embedder | None = None,
+) -> Iterator[Followed]:
     """Yield every frame of a sequence with its people, in order, in bounded memory.
+
+    Args:
+        sequence: what to follow people through.
+        predictor: the net.
+        linker: how detections become tracks.
+        embedder: recognises people by their looks; None = nobody does.
 
     Raises:
         InputError: an unknown frame rate; frames that cannot be decoded, once all frames before
@@ -87,7 +104,13 @@ def follow(sequence: Sequence, predictor: Predictor, linker: LinkerSettings) -> 
             waiting[prediction.frame] = prediction
             yield prediction.frame, prediction.detections
 
-    for frame, tracks in link_stream(detections(), fps=sequence.require_fps(), settings=linker):
+    looker = Looker(embedder, linker, (sequence.width, sequence.height))
+
+    def sight(frame: int, boxes: Boxes) -> Sight:
+        return looker(waiting[frame].image, boxes)
+
+    fps = sequence.require_fps()
+    for frame, tracks in link_stream(detections(), fps=fps, settings=linker, sight=sight):
         yield Followed(waiting.pop(frame), tracks)
     if failure:
         raise failure[0]
@@ -126,11 +149,12 @@ def track(flags: TrackFlags) -> Path:
     require_new([result, video] if flags.video else [result])
     trained = load_net(flags.weights or default_weights(rendered=False))
     predictor = Predictor(trained, flags.predict)
+    embedder = choose_embedder(flags.embedder)
     with ExitStack() as stack:
         rows = stack.enter_context(ResultWriter(result))
         overlay = stack.enter_context(OverlayWriter(video, sequence)) if flags.video else None
         bar = stack.enter_context(progress_bar(sequence.length, unit="frame", title=sequence.name))
-        for item in follow(sequence, predictor, linker):
+        for item in follow(sequence, predictor, linker, embedder):
             rows.write(item.tracks)
             if overlay:
                 overlay.write(item.prediction.image, item.tracks, item.prediction.density)

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mot.errors import InputError
-from mot.images import IMAGE_SUFFIXES, Image, read_resized
+from mot.images import IMAGE_SUFFIXES, Image, read_resized, resize
 from reid.crop_store import CropStore
 
 Labels = npt.NDArray[np.int64]
@@ -188,3 +188,19 @@ def describe(crops: CropSet) -> str:
     people.pop(DISTRACTOR, None)
     cameras = len(set(crops.camera.tolist()))
     return f"{len(crops):,} crops of {len(people):,} people from {cameras} cameras"
+
+
+def cut(image: Image, ltwh: npt.NDArray[np.floating], size_hw: tuple[int, int]) -> Image:
+    """Cut a box, clipped to the frame, out of an image and resize it.
+
+    Raises:
+        InputError: a box wholly outside the image.
+    """
+    height, width = image.shape[:2]
+    left, top = np.clip(np.floor(ltwh[:2]), 0, (width, height)).astype(int)
+    right, bottom = np.clip(np.ceil(ltwh[:2] + ltwh[2:]), 0, (width, height)).astype(int)
+    part = image[top:bottom, left:right]
+    if not part.size:
+        expected = f"a box that meets the frame of {width} x {height} pixels"
+        raise InputError("crop", expected, ltwh.tolist(), "leave this box out")
+    return resize(np.ascontiguousarray(part), size_hw)

@@ -129,14 +129,28 @@ def load_embedder(path: Path | str | None = None) -> Embedder:
     return net.eval()
 
 
+def choose_embedder(name: str) -> Embedder | None:
+    """Embedder for a linker: none, auto (the one that ships) or a weights file.
+
+    Raises:
+        InputError: as `load_embedder`.
+    """
+    if name == "none":
+        return None
+    return load_embedder(None if name == "auto" else name)
+
+
 @torch.no_grad()
-def embed(net: Embedder, crops: Iterable[Image], *, device: str = "cpu") -> npt.NDArray[np.float32]:
-    """Embed crops: the mean of each crop's and its mirror image's unit embedding, of length 1.
+def embed(
+    net: Embedder, crops: Iterable[Image], *, device: str = "cpu", mirror: bool = True
+) -> npt.NDArray[np.float32]:
+    """Embed crops, each as a vector of length 1.
 
     Args:
         net: in evaluation mode.
         crops: uint8 (H, W, 3) RGB of the settings' size.
         device: where to compute.
+        mirror: take the mean of each crop's and its mirror image's embedding, for twice the work.
 
     Returns:
         (N, C); nothing for no crops.
@@ -145,10 +159,10 @@ def embed(net: Embedder, crops: Iterable[Image], *, device: str = "cpu") -> npt.
     rows = [np.zeros((0, net.settings.channels), np.float32)]
     for batch in _batches(crops):
         images = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
-        both = torch.cat([images, images.flip(3)])
-        unit = F.normalize(net(both)[1], dim=1)
-        mean = F.normalize(unit[: len(images)] + unit[len(images) :], dim=1)
-        rows.append(mean.cpu().numpy())
+        unit = F.normalize(net(images)[1], dim=1)
+        if mirror:
+            unit = F.normalize(unit + F.normalize(net(images.flip(3))[1], dim=1), dim=1)
+        rows.append(unit.cpu().numpy())
     return np.concatenate(rows)
 
 

@@ -27,11 +27,11 @@ from mot.command_line import parse_flags
 from mot.draw import mosaic
 from mot.errors import InputError, one_line_errors, require_setting
 from mot.frames import stream_frames
-from mot.images import Image, read_image, resize
+from mot.images import Image, read_image
 from mot.progress import progress_bar
 from mot.sequence import Sequence, data_root, find_sequence
 from reid.crop_store import write_store
-from reid.crops import GALLERY, QUERY, TRAIN, crop_name
+from reid.crops import GALLERY, QUERY, TRAIN, crop_name, cut
 
 JPEG_QUALITY = 95
 SHEET_PEOPLE, SHEET_CROPS = 12, 8  # rows and columns of the contact sheet
@@ -180,22 +180,6 @@ def plan_crops(chosen: list[Boxes], rates: list[float], flags: ExtractFlags) -> 
         split[query & (split == GALLERY)] = QUERY
         plans.append(Plan(rows, person.astype(np.int64), camera.astype(np.int64), split))
     return plans
-
-
-def cut(image: Image, ltwh: npt.NDArray[np.floating], size_hw: tuple[int, int]) -> Image:
-    """Cut a box, clipped to the frame, out of an image and resize it.
-
-    Raises:
-        InputError: a box wholly outside the image.
-    """
-    height, width = image.shape[:2]
-    left, top = np.clip(np.floor(ltwh[:2]), 0, (width, height)).astype(int)
-    right, bottom = np.clip(np.ceil(ltwh[:2] + ltwh[2:]), 0, (width, height)).astype(int)
-    part = image[top:bottom, left:right]
-    if not part.size:
-        expected = f"a box that meets the frame of {width} x {height} pixels"
-        raise InputError("crop", expected, ltwh.tolist(), "leave this box out")
-    return resize(np.ascontiguousarray(part), size_hw)
 
 
 def cut_sequence(

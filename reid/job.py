@@ -52,6 +52,7 @@ def reid_job(
     run: Path,
     *,
     workers: int,
+    half: bool = False,
 ) -> Job:
     """Put together how to train an embedder.
 
@@ -61,13 +62,14 @@ def reid_job(
         settings: losses.
         run: folder of the run.
         workers: processes that prepare batches.
+        half: save the weights as fp16.
     """
     metadata = {"kind": KIND, "settings": learner.embedder.settings.to_json()}
 
     def save(weights: Mapping[str, Tensor]) -> None:
         start = "embedder."
         kept = {n.removeprefix(start): v for n, v in weights.items() if n.startswith(start)}
-        save_weights(run / "weights.safetensors", kept, metadata)
+        save_weights(run / "weights.safetensors", kept, metadata, half=half)
 
     return Job(
         net=learner,

@@ -18,13 +18,17 @@ import numpy.typing as npt
 
 from mot.boxes import Boxes, Column
 from mot.errors import InputError
+from reid.appearance import Appearance
 from reid.assign import SOLVERS
+from reid.camera import warp_state
 from reid.cost import Pairs, overlapping_pairs
 from reid.motion import POSITION, centred, cornered
 from reid.settings import MENU, MOTIONS, LinkerSettings
+from reid.sight import BLIND, Look, Sight
 
 __all__ = ["MENU", "Linker", "LinkerSettings", "check_detections"]
 
+CLEAR_IOU = 0.2  # a person who overlaps nobody by more is seen well enough to be remembered
 # The range of a detection's x, y, w, h and score; no NaN is in any.
 _LARGEST = np.finfo(np.float32).max
 _ABOVE_0 = np.finfo(np.float32).tiny
@@ -97,6 +101,7 @@ class Linker:
         self._motion = MOTIONS[settings.motion](settings)
         self._solve = SOLVERS[settings.solver]
         self._tracks = _Tracks.none()
+        self._appearance = Appearance(settings, fps)
         self._frame: int | None = None
         self._births = 0
         self._ids = 0
@@ -106,7 +111,7 @@ class Linker:
         """Frames from a track's first box to its confirmation."""
         return self._confirm
 
-    def update(self, detections: Boxes) -> Boxes:
+    def update(self, detections: Boxes, sight: Sight = BLIND) -> Boxes:
         """Link the detections of the next frame.
 
         Frame numbers may skip (time passes meanwhile) but must ascend; without detections the frame
@@ -114,6 +119,7 @@ class Linker:
 
         Args:
             detections: rows of one frame, scores in 0..1; their ids are ignored.
+            sight: of the same frame; without it, boxes decide alone.
 
         Returns:
             One row per confirmed track detected in this frame, ordered by id; score, class and
@@ -123,20 +129,23 @@ class Linker:
             InputError: several frames or one that is not after the last, a box that is not finite
                 or has no area, a score outside 0..1.
         """
-        chosen, rows = self._step(detections)
-        confirmed = self._tracks.id[rows].nonzero()[0]
+        chosen, rows = self._step(detections, sight)
+        ids = self._tracks.id[rows]
+        order = ids.argsort(kind="stable")
+        confirmed = order[np.count_nonzero(ids == 0) :]
         return self._report(detections, chosen[confirmed], rows[confirmed])
 
-    def advance(self, detections: Boxes) -> tuple[Boxes, Index]:
+    def advance(self, detections: Boxes, sight: Sight = BLIND) -> tuple[Boxes, Index]:
         """As `update`, but with the tentative tracks (id 0) too, and each row's serial number.
 
         A serial number names a track from its birth on, also before it has an id. Rows are ordered
-        by serial; ids ascend with it, because older tracks are confirmed first.
+        by serial; ids ascend with it, because older tracks are confirmed first, but for people who
+        were recognised.
         """
-        chosen, rows = self._step(detections)
+        chosen, rows = self._step(detections, sight)
         return self._report(detections, chosen, rows), self._tracks.serial[rows]
 
-    def _step(self, detections: Boxes) -> tuple[Index, Index]:
+    def _step(self, detections: Boxes, sight: Sight) -> tuple[Index, Index]:
         """Move all state on by one frame; return the detections that were met, and whose they are.
 
         Throughout, `nonzero` and `take` stand where `flatnonzero`, `any` and indexing would do: at
@@ -153,6 +162,9 @@ class Linker:
         self._keep(frame - self._tracks.seen <= self._max_gap + 1)
         tracks = self._tracks
         steady = tracks.seen == before
+        if sight.camera is not None:
+            tracks.state = warp_state(tracks.state, sight.camera)
+            self._appearance.warp(sight.camera)
         tracks.state = self._motion.predict(tracks.state, (frame - before) / self._fps, ~steady)
         partner, taken = self._associate(xywh, score, steady)
         met = partner >= 0
@@ -169,7 +181,9 @@ class Linker:
         alive = self._survivors(frame)
         self._keep(alive)
         partner = partner[alive]
-        self._confirm_tracks(frame, at_once=first)
+        current = self._confirm_tracks(frame, sight.look, at_once=first)
+        self._keep(current)
+        partner = partner[current]
         self._frame = frame
         rows = (partner >= 0).nonzero()[0]
         return order[partner[rows]], rows
@@ -273,14 +287,37 @@ class Linker:
             alive[np.where(life[old] > life[new], new, old)] = False
         return alive
 
-    def _confirm_tracks(self, frame: int, *, at_once: bool) -> None:
-        """Give ids to the tentative tracks that have lasted long enough."""
+    def _confirm_tracks(self, frame: int, look: Look | None, *, at_once: bool) -> Mask:
+        """Give ids to the tentative tracks that have lasted long enough.
+
+        Whoever is recognised gets the id that he had; the track that lost him is not in the mask
+        (N,) of tracks that live on, which is returned.
+        """
         tracks = self._tracks
+        current: Mask = np.ones(len(tracks), bool)
         latest = frame if at_once else frame - self._confirm
         ripe = ((tracks.id == 0) & (tracks.born <= latest)).nonzero()[0]
+        if look is not None:
+            known = self._recognise(ripe, frame, look)
+            current = (tracks.seen == frame) | ~np.isin(tracks.id, known[known > 0])
+            tracks.id[ripe] = known
+            ripe = ripe[known == 0]
         if len(ripe):
             tracks.id[ripe] = np.arange(self._ids + 1, self._ids + len(ripe) + 1)
             self._ids += len(ripe)
+        return current
+
+    def _recognise(self, ripe: Index, frame: int, look: Look) -> Index:
+        """Remember everybody who is there; return the ids that people in `ripe` had, 0 = new."""
+        tracks = self._tracks
+        xywh = tracks.state[POSITION]
+        seen = (tracks.seen == frame).nonzero()[0]
+        ltwh = cornered(xywh[seen])
+        overlaps = np.bincount(overlapping_pairs(ltwh, ltwh, CLEAR_IOU).row, minlength=len(seen))
+        named = tracks.id[seen] > 0
+        rows, clear = seen[named], overlaps[named] == 1  # with itself
+        self._appearance.note(tracks.id[rows], xywh[rows], clear, frame, look)
+        return self._appearance.recall(xywh[ripe], tracks.born[ripe], look)
 
     def _report(self, detections: Boxes, chosen: Index, rows: Index) -> Boxes:
         """Table of the tracks in `rows`, which met the detections `chosen`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from mot.errors import InputError
 from reid.gaps import fill_gaps
 from reid.linker import MENU, Linker, LinkerSettings, check_detections
 from reid.offline import OfflineSettings, join_tracks
+from reid.sight import BLIND, Sight
 from reid.smoothing import smooth_boxes
 
 Held = tuple[int, Boxes, npt.NDArray[np.intp]]
@@ -30,7 +31,11 @@ _log = logging.getLogger(__name__)
 
 
 def link_stream(
-    frames: Iterable[tuple[int, Boxes]], *, fps: float, settings: LinkerSettings
+    frames: Iterable[tuple[int, Boxes]],
+    *,
+    fps: float,
+    settings: LinkerSettings,
+    sight: Callable[[int, Boxes], Sight] | None = None,
 ) -> Iterator[tuple[int, Boxes]]:
     """Link frames as they come; each is given out once its tracks are settled.
 
@@ -38,6 +43,8 @@ def link_stream(
         frames: (1-based number, detections of that frame) in ascending order, scores in 0..1.
         fps: frames per second.
         settings: of the linker; without backfill, filled gaps and smoothing no frame is held back.
+        sight: what a frame of this number, with these detections, shows beside them; called once
+            for each frame, in order; None = boxes decide alone.
 
     Yields:
         (number, boxes of the confirmed tracks ordered by id) for every frame, confirm_s, fill_gap_s
@@ -48,7 +55,7 @@ def link_stream(
     """
     machine = Linker(raw_settings(settings), fps)
     longest = min(settings.fill_gap_s, settings.max_gap_s)
-    return _finished(_confirmed(frames, machine), fps, longest, settings.smooth_s)
+    return _finished(_confirmed(frames, machine, sight), fps, longest, settings.smooth_s)
 
 
 def _finished(
@@ -59,12 +66,17 @@ def _finished(
     return smooth_boxes(filled, sigma_frames=smooth_s * fps)
 
 
-def _confirmed(frames: Iterable[tuple[int, Boxes]], machine: Linker) -> Iterator[tuple[int, Boxes]]:
+def _confirmed(
+    frames: Iterable[tuple[int, Boxes]],
+    machine: Linker,
+    sight: Callable[[int, Boxes], Sight] | None,
+) -> Iterator[tuple[int, Boxes]]:
     """Yield every frame when all that it shows are confirmed or dead."""
     delay = machine.confirm_frames if machine.settings.backfill else 0
     held: deque[Held] = deque()
     for number, detections in frames:
-        held.append((number, *machine.advance(detections)))
+        seen = sight(number, detections) if sight else BLIND
+        held.append((number, *machine.advance(detections, seen)))
         while held and held[0][0] + delay <= number:
             yield held[0][0], _settled(held)
             held.popleft()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 
 from mot.errors import InputError
 from reid.assign import SOLVERS
+from reid.camera import METHODS
 from reid.motion import Hold, Kalman, Motion
 
 OUTPUTS = ("measured", "filtered")
@@ -53,6 +54,16 @@ class LinkerSettings:
             detections, in seconds; longer = steadier boxes that cut corners, and frames are held
             back for three times as long; 0 = none, boxes are as `output` says; a live linker
             cannot.
+        camera: how the camera's motion is taken out, where frames are at hand: a key of
+            `reid.camera.METHODS`, or "none".
+        recall_s: seconds for which a missing person is recognised by looks, where an embedder is at
+            hand; longer = more people found again, more wrong ones; 0 = never.
+        recall_cosine: least likeness (cosine of two embeddings) for that; higher = fewer people
+            found again, fewer wrong ones.
+        recall_reach: how far a missing person may have gone, in heights per second; higher = more
+            people are compared.
+        look_every_s: seconds between two looks at a person who is followed; longer = cheaper, older
+            pictures.
         duplicate_iou: of a seen and a lost track that overlap more than this, the one with the
             shorter life is removed; higher = fewer removals; 1 = none.
         output: box that is reported: "measured" = the detection, "filtered" = the motion model's
@@ -81,6 +92,11 @@ class LinkerSettings:
     backfill: bool = True
     fill_gap_s: float = 1.25
     smooth_s: float = 0.1
+    camera: str = "flow"
+    recall_s: float = 4.0
+    recall_cosine: float = 0.6
+    recall_reach: float = 1.0
+    look_every_s: float = 0.5
     duplicate_iou: float = 0.9
     output: str = "filtered"
     measurement_noise: float = 0.15
@@ -89,7 +105,12 @@ class LinkerSettings:
     start_speed: float = 3.0
 
     def __post_init__(self) -> None:
-        for name, choices in (("motion", MOTIONS), ("solver", SOLVERS), ("output", OUTPUTS)):
+        for name, choices in (
+            ("motion", MOTIONS),
+            ("solver", SOLVERS),
+            ("camera", ("none", *METHODS)),
+            ("output", OUTPUTS),
+        ):
             if getattr(self, name) not in choices:
                 raise InputError(
                     name, f"one of {', '.join(choices)}", repr(getattr(self, name)), "choose one"
@@ -108,7 +129,7 @@ class LinkerSettings:
     def _check_number(self, name: str) -> None:
         """Check that a number is finite and in the range that its kind allows."""
         value = getattr(self, name)
-        share = "score" in name or "iou" in name
+        share = "score" in name or "iou" in name or "cosine" in name
         ceiling = 1.0 if share else math.inf
         wanted = "a number in 0..1" if share else "a finite number ≥ 0"
         lawful = isinstance(value, int | float) and 0 <= value <= ceiling and math.isfinite(value)
@@ -135,9 +156,17 @@ MOTIONS: dict[str, Callable[[LinkerSettings], Motion]] = {
 MENU: dict[str, LinkerSettings] = {
     # Greedy overlap with the last box (Bochinski et al. 2017, "High-speed tracking-by-detection
     # without using image information").
-    "iou": LinkerSettings(motion="none", solver="greedy", low_score=0.5, weigh_score=False),
+    "iou": LinkerSettings(
+        motion="none",
+        solver="greedy",
+        low_score=0.5,
+        weigh_score=False,
+        camera="none",
+        recall_s=0.0,
+    ),
     # Kalman and Hungarian assignment by IoU (arXiv:1602.00763).
-    "sort": LinkerSettings(low_score=0.5, weigh_score=False),
-    # Two stages by score (arXiv:2110.06864).
+    "sort": LinkerSettings(low_score=0.5, weigh_score=False, camera="none", recall_s=0.0),
+    # Two stages by score (arXiv:2110.06864); where there are frames, the camera's motion is taken
+    # out and people who were missing are recognised.
     "byte": LinkerSettings(),
 }

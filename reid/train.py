@@ -16,9 +16,9 @@ from nets.checkpoint import CHECKPOINT, read_checkpoint
 from nets.ranks import rank
 from nets.schedule import ScheduleSettings
 from nets.training import train
-from nets.weights import load_image_weights, settle_norms
+from nets.weights import check_state, load_image_weights, load_weights, settle_norms
 from reid.crops import describe, join_crops, training_crops
-from reid.embedder import Embedder, EmbedderSettings
+from reid.embedder import KIND, Embedder, EmbedderSettings
 from reid.job import Learner, reid_job
 from reid.losses import ReidLossSettings
 from reid.sampler import CropBatches, SamplerSettings
@@ -34,7 +34,10 @@ class ReidTrainFlags:
     out: str = "runs/reid"
     """Folder of the run: config.yaml, log.csv, weights.safetensors, curves.png, checkpoint.pt."""
     weights: str = "none"
-    """Image weights to start from: imagenet, none, or a .safetensors file."""
+    """Weights to start from: imagenet, none, a .safetensors file of image weights, or one of this
+    command, whose trunk is taken."""
+    half: bool = False
+    """Save the weights as fp16: half the bytes."""
     resume: bool = False
     """Continue the run in --out from its checkpoint; the flags must be the same."""
     embedder: EmbedderSettings = field(default_factory=EmbedderSettings)
@@ -76,14 +79,35 @@ def run_training(flags: ReidTrainFlags) -> None:
     )
     learner = Learner(embedder, batches.identities, flags.loss)
     if not flags.resume:
-        report = load_image_weights(embedder.trunk, flags.weights)
-        settle_norms(embedder.trunk, batches[0][0].float(), report.folded)
+        start = start_trunk(embedder, batches, flags.weights)
         if rank() == 0:
-            print(f"start: {report}; {describe(batches.crops)}", file=sys.stderr)
+            print(f"start: {start}; {describe(batches.crops)}", file=sys.stderr)
     if rank() == 0:
         write_text(run / "config.yaml", config)
-    job = reid_job(learner, batches, flags.loss, run, workers=schedule.workers)
+    job = reid_job(learner, batches, flags.loss, run, workers=schedule.workers, half=flags.half)
     train(job, schedule, run, config=config, resume=flags.resume)
+
+
+def start_trunk(embedder: Embedder, batches: CropBatches, weights: str) -> str:
+    """Load what `weights` names into the trunk; returns what was done, in words.
+
+    Raises:
+        InputError: weights that cannot be read or do not fit.
+    """
+    if Path(weights).is_file():
+        state, metadata = load_weights(Path(weights))
+        if metadata.get("kind") == KIND:
+            own = {
+                name.removeprefix("trunk."): value
+                for name, value in state.items()
+                if name.startswith("trunk.")
+            }
+            check_state(embedder.trunk, own, where=weights)
+            embedder.trunk.load_state_dict(own)
+            return f"trunk of {weights}"
+    report = load_image_weights(embedder.trunk, weights)
+    settle_norms(embedder.trunk, batches[0][0].float(), report.folded)
+    return str(report)
 
 
 @one_line_errors

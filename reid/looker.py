@@ -1,0 +1,70 @@
+"""The eyes of a linker: crops straight from decoded frames, embedded in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from mot.boxes import Boxes
+from mot.images import Image
+from nets.training import choose_device
+from reid.camera import CameraMotion
+from reid.crops import cut
+from reid.embedder import Embedder, embed
+from reid.settings import LinkerSettings
+from reid.sight import Sight
+
+
+class Looker:
+    """Frames of one video to what a linker asks of them.
+
+    Args:
+        embedder: knows people by their looks; None = nobody does.
+        settings: of the linker, for the camera's motion and whether looks count.
+        size_wh: width and height of the original frames, in whose pixels boxes are.
+        device: cpu, cuda, mps or auto.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder | None,
+        settings: LinkerSettings,
+        size_wh: tuple[int, int],
+        *,
+        device: str = "auto",
+    ) -> None:
+        self._embedder = embedder if settings.recall_s > 0 else None
+        self._camera = None if settings.camera == "none" else CameraMotion(settings.camera)
+        self._size = np.array(size_wh, np.float64)
+        self._device = str(choose_device(device))
+
+    def __call__(self, image: Image, detections: Boxes) -> Sight:
+        """See a frame; call it for every frame in order.
+
+        Args:
+            image: (H, W, 3) RGB, at any size.
+            detections: its people, in original pixels.
+        """
+        scale = self._size / (image.shape[1], image.shape[0])
+        camera = self._camera and self._camera.estimate(image, detections.ltwh, scale)
+        look: Callable[..., npt.NDArray[np.float32]] | None = None
+        if self._embedder is not None:
+            look = partial(self._look, self._embedder, image, 1 / np.tile(scale, 2))
+        return Sight(camera, look)
+
+    def _look(
+        self,
+        embedder: Embedder,
+        image: Image,
+        scale: npt.NDArray[np.float64],
+        ltwh: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.float32]:
+        height, width = image.shape[:2]
+        boxes = ltwh * scale
+        # A filter's box may lie just outside; there is always a pixel of the frame to look at.
+        boxes[:, :2] = np.clip(boxes[:, :2], 1 - boxes[:, 2:], (width - 1, height - 1))
+        crops = (cut(image, box, embedder.settings.size) for box in boxes)
+        return embed(embedder, crops, device=self._device, mirror=False)
