@@ -52,7 +52,7 @@ class EvalFlags:
     detections: str = "net"
     """net: boxes by the net; public: those in det/det.txt, which need no frames."""
     linker: str = "byte"
-    """How detections become tracks: iou, sort or byte."""
+    """How detections become tracks: iou, sort, byte, oc, or a .yaml file of python -m reid.tune."""
     online: bool = False
     """Report every frame at once: no boxes from before a track's confirmation, gaps stay gaps."""
     offline: bool = False

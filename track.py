@@ -44,7 +44,7 @@ class TrackFlags:
     weights: str | None = None
     """Weights of a net (.safetensors); none = those that come with Footfall."""
     linker: str = "byte"
-    """How detections become tracks: iou, sort or byte."""
+    """How detections become tracks: iou, sort, byte, oc, or a .yaml file of python -m reid.tune."""
     online: bool = False
     """Report every frame at once: no boxes from before a track's confirmation, gaps stay gaps."""
     embedder: str = "auto"
@@ -107,7 +107,8 @@ def follow(
     looker = Looker(embedder, linker, (sequence.width, sequence.height))
 
     def sight(frame: int, boxes: Boxes) -> Sight:
-        return looker(waiting[frame].image, boxes)
+        seen = waiting[frame]
+        return looker(seen.image, boxes, count=seen.count if predictor.has_density else None)
 
     fps = sequence.require_fps()
     for frame, tracks in link_stream(detections(), fps=fps, settings=linker, sight=sight):

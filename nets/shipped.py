@@ -7,6 +7,7 @@ from mot.errors import InputError
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 REAL = WEIGHTS / "footfall.safetensors"
 SYNTHETIC = WEIGHTS / "synthetic.safetensors"
+EMBEDDER = WEIGHTS / "embedder.safetensors"
 
 
 def default_weights(*, rendered: bool) -> Path:
@@ -15,7 +16,15 @@ def default_weights(*, rendered: bool) -> Path:
     Raises:
         InputError: they are not where the checkout has them.
     """
-    path = SYNTHETIC if rendered else REAL
+    return shipped(SYNTHETIC if rendered else REAL)
+
+
+def shipped(path: Path) -> Path:
+    """The path itself, if the file is there.
+
+    Raises:
+        InputError: it is not where the checkout has it.
+    """
     if not path.is_file():
         raise InputError(path, "shipped weights", "no such file", "name others with --weights")
     return path

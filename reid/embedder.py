@@ -23,13 +23,13 @@ from mot.errors import InputError, require_setting
 from mot.images import Image
 from mot.shapes import expect
 from nets.backbones import build_backbone
+from nets.shipped import EMBEDDER, shipped
 from nets.weights import check_state, load_weights
 
 POOL_POWER = 3.0  # start of the generalised mean's exponent (arXiv:1711.02512)
 POOL_FLOOR = 1e-6  # a mean of powers needs positive features
 KIND = "embedder"  # in a weights file's metadata
 BATCH = 64  # crops that are embedded at once
-SHIPPED: Path | None = None  # weights that come with Footfall, for who names none
 
 
 @dataclass(frozen=True)
@@ -109,16 +109,12 @@ class Embedder(nn.Module):
 
 
 def load_embedder(path: Path | str | None = None) -> Embedder:
-    """Build the embedder that a weights file (by default `SHIPPED`) describes, for evaluation.
+    """Build the embedder that a weights file describes, by default the shipped one.
 
     Raises:
-        InputError: missing, truncated or foreign file, weights of another shape, or none named
-            where none are shipped.
+        InputError: missing, truncated or foreign file, or weights of another shape.
     """
-    path = path or SHIPPED
-    if path is None:
-        expected, got = "an embedder's weights", "none, and none are shipped"
-        raise InputError("--weights", expected, got, "train some: python -m reid.train")
+    path = path or shipped(EMBEDDER)
     state, metadata = load_weights(Path(path))
     if metadata.get("kind") != KIND:
         got = "weights of something else"

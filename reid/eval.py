@@ -39,7 +39,8 @@ class ReidEvalFlags:
     """Crops: a folder named as in Market-1501, flat or with query and bounding_box_test, or an
     HDF5 file of python -m reid.extract."""
     weights: str | None = None
-    """Weights of an embedder, as python -m reid.train writes them."""
+    """Weights of an embedder, as python -m reid.train writes them; none = those that come with
+    Footfall."""
     multi_query: bool = False
     """Average the queries of one person and camera."""
     rerank: bool = False

@@ -22,7 +22,7 @@ from reid.appearance import Appearance
 from reid.assign import SOLVERS
 from reid.camera import warp_state
 from reid.cost import Pairs, overlapping_pairs
-from reid.motion import POSITION, centred, cornered
+from reid.motion import POSITION, VELOCITY, centred, cornered
 from reid.settings import MENU, MOTIONS, LinkerSettings
 from reid.sight import BLIND, Look, Sight
 
@@ -46,6 +46,7 @@ class _Tracks:
 
     Attributes:
         state: (5, N, 4) of the motion model.
+        anchor: (5, N, 4) state right after the last detection.
         facts: (4, N) whole numbers, of which the following are the rows.
         serial: (N,) number of birth, from 1.
         id: (N,) identity, 0 = tentative.
@@ -54,6 +55,7 @@ class _Tracks:
     """
 
     state: Array
+    anchor: Array
     facts: Index
 
     def __post_init__(self) -> None:
@@ -61,17 +63,19 @@ class _Tracks:
 
     @classmethod
     def none(cls) -> _Tracks:
-        return cls(np.empty((5, 0, 4)), np.empty((4, 0), np.intp))
+        return cls(np.empty((5, 0, 4)), np.empty((5, 0, 4)), np.empty((4, 0), np.intp))
 
     def __len__(self) -> int:
         return len(self.serial)
 
     def __getitem__(self, rows: Index) -> _Tracks:
-        return _Tracks(self.state.take(rows, axis=1), self.facts.take(rows, axis=1))
+        state, anchor = self.state.take(rows, axis=1), self.anchor.take(rows, axis=1)
+        return _Tracks(state, anchor, self.facts.take(rows, axis=1))
 
     def joined(self, other: _Tracks) -> _Tracks:
         return _Tracks(
             np.concatenate([self.state, other.state], axis=1),
+            np.concatenate([self.anchor, other.anchor], axis=1),
             np.concatenate([self.facts, other.facts], axis=1),
         )
 
@@ -164,17 +168,26 @@ class Linker:
         steady = tracks.seen == before
         if sight.camera is not None:
             tracks.state = warp_state(tracks.state, sight.camera)
+            tracks.anchor = warp_state(tracks.anchor, sight.camera)
             self._appearance.warp(sight.camera)
-        tracks.state = self._motion.predict(tracks.state, (frame - before) / self._fps, ~steady)
-        partner, taken = self._associate(xywh, score, steady)
+        seconds = (frame - before) / self._fps
+        tracks.state = self._motion.predict(tracks.state, seconds, ~steady)
+        partner, taken = self._associate(xywh, score, steady, seconds)
         met = partner >= 0
+        if self.settings.reupdate:
+            self._replay((met & ~steady).nonzero()[0], xywh, partner, frame)
         if len(xywh):
             # All rows are corrected and those without a partner left out: cheaper than to pick.
             better = self._motion.correct(tracks.state, xywh.take(partner, axis=0))
             np.copyto(tracks.state, better, where=met[:, None])
         tracks.seen[met] = frame
+        if self.settings.reupdate:
+            np.copyto(tracks.anchor, tracks.state, where=met[:, None])
 
         births = (~taken & (score >= self.settings.birth_score)).nonzero()[0]
+        if sight.count is not None:
+            room = sight.count + self.settings.count_slack - np.count_nonzero(met)
+            births = births[: math.ceil(max(room, 0))] if room < len(births) else births
         if len(births):
             partner = np.concatenate([partner, births])
             self._tracks = tracks.joined(self._newborn(xywh[births], frame))
@@ -212,13 +225,16 @@ class Linker:
             )
         return (frame - 1 if before is None else before), frame
 
-    def _associate(self, xywh: Array, score: Column, steady: Mask) -> tuple[Index, Mask]:
+    def _associate(
+        self, xywh: Array, score: Column, steady: Mask, seconds: float
+    ) -> tuple[Index, Mask]:
         """Return each track's detection, -1 = none, and which detections are taken.
 
         Args:
             xywh: (M, 4) detected boxes.
             score: (M,).
             steady: (N,) tracks that were seen in the frame before.
+            seconds: since the frame before.
         """
         s, tracks = self.settings, self._tracks
         least = min(s.min_iou, s.min_iou_low, s.min_iou_tentative)
@@ -229,10 +245,47 @@ class Linker:
         weight = score if s.weigh_score else np.ones_like(score)
         partner = np.zeros(len(tracks), np.intp) - 1
         taken = np.zeros(len(xywh), bool)
-        self._match(pairs, confirmed & high, s.min_iou, weight, partner, taken)
-        self._match(pairs, weak, s.min_iou_low, None, partner, taken)
-        self._match(pairs, high & ~confirmed, s.min_iou_tentative, weight, partner, taken)
+        bonus = s.momentum * self._agreement(pairs, xywh, seconds) if s.momentum else None
+        self._match(pairs, confirmed & high, s.min_iou, weight, bonus, partner, taken)
+        self._match(pairs, weak, s.min_iou_low, None, None, partner, taken)
+        self._match(pairs, high & ~confirmed, s.min_iou_tentative, weight, None, partner, taken)
         return partner, taken
+
+    def _agreement(self, pairs: Pairs, xywh: Array, seconds: float) -> Array:
+        """How well each pair's step agrees with its track's direction, 0 (backward) .. 1.
+
+        Observation-centric momentum of OC-SORT (arXiv:2203.14360) with the filter's velocity in the
+        place of two observations.
+        """
+        velocity = self._tracks.state[VELOCITY, :, :2].take(pairs.row, axis=0)
+        before = self._tracks.state[POSITION, :, :2].take(pairs.row, axis=0) - seconds * velocity
+        step = xywh[:, :2].take(pairs.column, axis=0) - before
+        length = np.sqrt((step**2).sum(axis=1) * (velocity**2).sum(axis=1))
+        agreement: Array = (1 + (step * velocity).sum(axis=1) / np.maximum(length, 1e-9)) / 2
+        return agreement
+
+    def _replay(self, rows: Index, xywh: Array, partner: Index, frame: int) -> None:
+        """Predict tracks that were found again as if they had been seen all the way.
+
+        Observation-centric re-update of OC-SORT (arXiv:2203.14360): the filter starts again from
+        the last detection and meets virtual ones on the straight line to the new one.
+        """
+        tracks = self._tracks
+        if not len(rows):
+            return
+        steps = frame - tracks.seen[rows]
+        start, end = tracks.anchor[POSITION, rows], xywh[partner[rows]]
+        state = tracks.anchor[:, rows]
+        for step in range(1, int(steps.max()) + 1):
+            going = (step <= steps).nonzero()[0]
+            shown = np.zeros(len(going), bool)
+            later = self._motion.predict(state[:, going], 1 / self._fps, shown)
+            between = (step < steps[going]).nonzero()[0]
+            share = (step / steps[going[between]])[:, None]
+            line = start[going[between]] * (1 - share) + end[going[between]] * share
+            later[:, between] = self._motion.correct(later[:, between], line)
+            state[:, going] = later
+        tracks.state[:, rows] = state
 
     def _match(
         self,
@@ -240,6 +293,7 @@ class Linker:
         plausible: Mask,
         least: float,
         weight: Column | None,
+        bonus: Array | None,
         partner: Index,
         taken: Mask,
     ) -> None:
@@ -252,6 +306,8 @@ class Linker:
         row, column = row[open_], column[open_]
         # A pair exactly at the limit still gains something.
         gain = pairs.iou[kept[open_]] - least + 1e-9
+        if bonus is not None:
+            gain += bonus[kept[open_]]
         chosen = self._solve(row, column, gain if weight is None else gain * weight[column])
         partner[row[chosen]] = column[chosen]
         taken[column[chosen]] = True
@@ -259,7 +315,8 @@ class Linker:
     def _newborn(self, xywh: Array, frame: int) -> _Tracks:
         """Tentative tracks from unmatched detections."""
         facts = np.zeros((4, len(xywh)), np.intp)
-        tracks = _Tracks(self._motion.start(xywh), facts)
+        state = self._motion.start(xywh)
+        tracks = _Tracks(state, state.copy(), facts)
         tracks.serial[:] = np.arange(self._births + 1, self._births + len(xywh) + 1)
         tracks.born[:] = tracks.seen[:] = frame
         self._births += len(xywh)

@@ -22,6 +22,7 @@ from mot.errors import InputError
 from reid.gaps import fill_gaps
 from reid.linker import MENU, Linker, LinkerSettings, check_detections
 from reid.offline import OfflineSettings, join_tracks
+from reid.recipe import load_settings
 from reid.sight import BLIND, Sight
 from reid.smoothing import smooth_boxes
 
@@ -103,17 +104,25 @@ def _settled(held: deque[Held]) -> Boxes:
 
 
 def linker_settings(name: str, *, online: bool = False) -> LinkerSettings:
-    """Look a linker up on the menu; raises InputError where it is not there.
+    """Look a linker up on the menu, or read its settings from a file.
 
     Args:
-        name: a key of `MENU`.
+        name: a key of `MENU`, or a YAML file such as python -m reid.tune leaves.
         online: report every frame at once, knowing nothing of later ones.
+
+    Raises:
+        InputError: no such linker, or a file that holds something else.
     """
-    if name not in MENU:
-        raise InputError("--linker", f"one of {', '.join(MENU)}", name, "choose one of them")
+    if name.endswith((".yaml", ".yml")):
+        chosen = load_settings(name)
+    elif name in MENU:
+        chosen = MENU[name]
+    else:
+        expected = f"one of {', '.join(MENU)}, or a .yaml file"
+        raise InputError("--linker", expected, name, "choose one of them")
     if not online:
-        return MENU[name]
-    return replace(MENU[name], backfill=False, fill_gap_s=0.0, smooth_s=0.0)
+        return chosen
+    return replace(chosen, backfill=False, fill_gap_s=0.0, smooth_s=0.0)
 
 
 def raw_settings(settings: LinkerSettings) -> LinkerSettings:

@@ -41,19 +41,22 @@ class Looker:
         self._size = np.array(size_wh, np.float64)
         self._device = str(choose_device(device))
 
-    def __call__(self, image: Image, detections: Boxes) -> Sight:
+    def __call__(self, image: Image, detections: Boxes, *, count: float | None = None) -> Sight:
         """See a frame; call it for every frame in order.
 
         Args:
             image: (H, W, 3) RGB, at any size.
             detections: its people, in original pixels.
+            count: number of people by density, where it is known.
         """
         scale = self._size / (image.shape[1], image.shape[0])
-        camera = self._camera and self._camera.estimate(image, detections.ltwh, scale)
+        camera = None
+        if self._camera is not None:
+            camera = self._camera.estimate(image, detections.ltwh, scale)
         look: Callable[..., npt.NDArray[np.float32]] | None = None
         if self._embedder is not None:
             look = partial(self._look, self._embedder, image, 1 / np.tile(scale, 2))
-        return Sight(camera, look)
+        return Sight(count, camera, look)
 
     def _look(
         self,

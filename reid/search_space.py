@@ -20,7 +20,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "solver": tuple(SOLVERS),
     "output": OUTPUTS,
 }
-AHEAD = ("backfill", "fill_gap_s")  # settings that look at later frames
+AHEAD = ("backfill", "fill_gap_s", "smooth_s")  # settings that look at later frames
+# Settings that only matter where frames are seen: a search links boxes alone.
+SIGHTED = ("camera", "count_slack", "recall_s", "recall_cosine", "recall_reach", "look_every_s")
 # How far around the start it is searched. Thirty trials over a factor of 10 and all overlaps came
 # near a start that had been chosen well, but never to it.
 FACTOR = 4.0  # seconds and noises, either way
@@ -70,7 +72,7 @@ class SearchSpace:
         self, start: LinkerSettings, names: Sequence[str] = (), *, online: bool = False
     ) -> None:
         kinds: dict[str, Any] = get_type_hints(LinkerSettings)
-        barred = AHEAD if online else ()
+        barred = SIGHTED + (AHEAD if online else ())
         numbers = [n for n, kind in kinds.items() if kind is float and n not in barred]
         searchable = [n for n, k in kinds.items() if k in (float, bool) or n in CHOICES]
         known = [n for n in searchable if n not in barred]

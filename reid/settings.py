@@ -54,6 +54,12 @@ class LinkerSettings:
             detections, in seconds; longer = steadier boxes that cut corners, and frames are held
             back for three times as long; 0 = none, boxes are as `output` says; a live linker
             cannot.
+        momentum: weight of a pair's agreement with its track's direction, beside the overlap
+            (OC-SORT); higher = fewer swaps of people who cross, more of those who turn.
+        reupdate: whether a track that is found again is filtered as if it had been seen on the
+            straight line meanwhile (OC-SORT).
+        count_slack: people by which tracks may exceed the density's count, where there is one,
+            before births are refused; higher = more tracks; inf = no veto.
         camera: how the camera's motion is taken out, where frames are at hand: a key of
             `reid.camera.METHODS`, or "none".
         recall_s: seconds for which a missing person is recognised by looks, where an embedder is at
@@ -92,11 +98,14 @@ class LinkerSettings:
     backfill: bool = True
     fill_gap_s: float = 1.25
     smooth_s: float = 0.1
+    momentum: float = 0.0
+    reupdate: bool = False
+    count_slack: float = math.inf
     camera: str = "flow"
     recall_s: float = 4.0
-    recall_cosine: float = 0.6
+    recall_cosine: float = 0.7
     recall_reach: float = 1.0
-    look_every_s: float = 0.5
+    look_every_s: float = 1.0
     duplicate_iou: float = 0.9
     output: str = "filtered"
     measurement_noise: float = 0.15
@@ -129,10 +138,13 @@ class LinkerSettings:
     def _check_number(self, name: str) -> None:
         """Check that a number is finite and in the range that its kind allows."""
         value = getattr(self, name)
-        share = "score" in name or "iou" in name or "cosine" in name
+        share = "score" in name or "iou" in name or name in ("momentum", "recall_cosine")
         ceiling = 1.0 if share else math.inf
         wanted = "a number in 0..1" if share else "a finite number ≥ 0"
-        lawful = isinstance(value, int | float) and 0 <= value <= ceiling and math.isfinite(value)
+        finite = isinstance(value, int | float) and math.isfinite(value)
+        lawful = finite and 0 <= value <= ceiling
+        if name == "count_slack" and value == math.inf:
+            lawful = True
         if name == "measurement_noise":
             wanted, lawful = "a finite number > 0", lawful and value > 0
         if not lawful:
@@ -169,4 +181,6 @@ MENU: dict[str, LinkerSettings] = {
     # Two stages by score (arXiv:2110.06864); where there are frames, the camera's motion is taken
     # out and people who were missing are recognised.
     "byte": LinkerSettings(),
+    # Observation-centric momentum and re-update on top (arXiv:2203.14360).
+    "oc": LinkerSettings(momentum=0.1, reupdate=True),
 }

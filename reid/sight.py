@@ -1,4 +1,4 @@
-"""What a frame shows beside its detections: how the camera moved, and what people look like."""
+"""What a frame shows beside its detections: how many there are, the camera's motion, looks."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ class Sight:
     """Asked for frame by frame; a linker without it goes by boxes alone.
 
     Attributes:
+        count: number of people by density; None = unknown.
         camera: (2, 3) map from the previous frame's pixels to this one's; None = it stands still.
         look: embeds boxes of this frame; None = nobody can.
     """
 
+    count: float | None = None
     camera: Affine | None = None
     look: Look | None = None
 

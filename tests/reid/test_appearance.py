@@ -116,7 +116,9 @@ def test_people_are_looked_at_now_and_then_and_only_where_nobody_hides_them():
 def test_the_order_of_detections_does_not_matter():
     scene = Boxes.concatenate([person(HIDDEN, 60.0 * k) for k in range(5)])
     shuffled = scene[np.random.default_rng(0).permutation(len(scene))]
-    one, two = (followed(s, sight=Wardrobe({0: (RED, BLUE)}, border=130)) for s in (scene, shuffled))
+    one, two = (
+        followed(s, sight=Wardrobe({0: (RED, BLUE)}, border=130)) for s in (scene, shuffled)
+    )
     for name in ("frame", "id", "x"):
         assert (getattr(one, name) == getattr(two, name)).all()
 

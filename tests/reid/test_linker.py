@@ -13,6 +13,7 @@ from mot.scoring import score_sequence
 from mot.sequence import data_root, find_sequence
 from reid.linker import MENU, Linker, LinkerSettings
 from reid.linking import link, linker_settings
+from reid.sight import Sight
 
 FPS = 10.0
 BYTE = MENU["byte"]
@@ -300,6 +301,40 @@ def test_weigh_score_prefers_the_surer_of_two_detections():
         for flag in (False, True)
     ]
     assert [float(rows.x[0]) for rows in chosen] == [96, 105]
+
+
+def test_momentum_prefers_the_detection_ahead_of_the_nearer_one_behind():
+    # A runner's next box is 8 px short of the prediction; another stands 8 px past the last box.
+    runner = person(range(1, 10), lambda t: 10 * t)
+    ahead, behind = person([10], 109.0), person([10], 84.0)
+    common = {"length": 10, "output": "measured", "min_iou": 0.1, "motion": "kalman"}
+    settings = {"position_noise": 3.0, "velocity_noise": 0.1, "weigh_score": False}
+    chosen = [
+        linked(runner, behind, ahead, momentum=weight, **common, **settings).at(10).x.tolist()
+        for weight in (0.0, 1.0)
+    ]
+    assert chosen[1] == [109.0]
+
+
+def test_a_track_found_again_is_filtered_as_if_seen_on_the_straight_line():
+    # A walker stops while hidden: a filter that was not re-updated still believes in the walk.
+    seen = [*range(1, 11), *range(15, 18)]
+    scene = person(seen, lambda t: np.minimum(4.0 * t, 40.0))
+    left = [
+        linked(scene, length=17, reupdate=flag, min_iou=0.05, position_noise=0.1).at(15).x[0]
+        for flag in (False, True)
+    ]
+    assert abs(left[1] - 40) < abs(left[0] - 40)
+
+
+def test_a_density_that_counts_fewer_people_refuses_the_weakest_births():
+    scene = Boxes.concatenate(
+        [person([1], 200.0 * k, score=s) for k, s in enumerate((0.7, 0.95, 0.8))]
+    )
+    for slack, expected in ((0.0, [200.0]), (1.0, [200.0, 400.0]), (np.inf, [0.0, 200.0, 400.0])):
+        linker = Linker(replace(BYTE, count_slack=slack), FPS)
+        assert sorted(linker.update(scene, Sight(count=1.0)).x.tolist()) == expected
+        assert len(Linker(replace(BYTE, count_slack=slack), FPS).update(scene)) == 3
 
 
 def test_the_solvers_differ_where_the_best_pair_costs_the_other():

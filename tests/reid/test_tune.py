@@ -10,7 +10,7 @@ from reid import study
 from reid import tune as command
 from reid.linker import MENU, LinkerSettings
 from reid.recipe import load_settings, write_settings
-from reid.search_space import SearchSpace
+from reid.search_space import SIGHTED, SearchSpace
 from reid.tune import TuneFlags, refuse_reported, tune
 
 optuna = pytest.importorskip("optuna")
@@ -239,7 +239,7 @@ ZERO = replace(LinkerSettings(), **dict.fromkeys((*SCORES, "confirm_s", "positio
 
 @pytest.mark.parametrize("start", [*MENU.values(), ZERO], ids=[*MENU, "zero"])
 def test_every_turn_of_the_dials_is_a_linker(start):
-    names = [field.name for field in fields(LinkerSettings)]
+    names = [f.name for f in fields(LinkerSettings) if f.name not in SIGHTED]
     rng = np.random.default_rng(0)
     for size in (1, 2, 3, len(names)) * 30:
         chosen = tuple(rng.choice(names, size, replace=False))
@@ -263,13 +263,15 @@ def test_every_turn_of_the_dials_is_a_linker(start):
 
 @pytest.mark.parametrize("linker", MENU)
 def test_the_dials_can_show_the_linker_to_start_from(linker):
-    space = SearchSpace(MENU[linker], [field.name for field in fields(LinkerSettings)])
+    names = [f.name for f in fields(LinkerSettings) if f.name not in SIGHTED]
+    space = SearchSpace(MENU[linker], names)
     assert space.settings(space.start_values()) == MENU[linker]
 
 
 def test_dials_follow_from_the_kind_of_setting():
     dials = {dial.setting: dial for dial in SearchSpace(MENU["byte"]).dials}
-    assert set(dials) == {f.name for f in fields(LinkerSettings) if f.type == "float"}
+    numbers = {f.name for f in fields(LinkerSettings) if f.type == "float"}
+    assert set(dials) == numbers - set(SIGHTED)
     assert (dials["min_iou"].low, dials["min_iou"].high, dials["min_iou"].log) == (0, 0.6, False)
     assert dials["duplicate_iou"].high == dials["high_score"].high == 1
     assert dials["max_gap_s"].low == pytest.approx(1.25 / 4) and dials["max_gap_s"].log
