@@ -112,6 +112,18 @@ def test_public_detections_need_no_frames(data, tmp_path):
     assert {path.name for path in out.iterdir()} == {"near.txt", "scores.json", "report.html"}
 
 
+def test_offline_joins_what_the_linker_cut(data, tmp_path):
+    tracks = {}
+    for flag in ("--online", "--offline"):
+        out = tmp_path / flag
+        arguments = ("--seq", "near", "--detections", "public", flag, "--out", out)
+        assert run(*arguments, data=data) is None
+        tracks[flag] = read_results(out / "near.txt", length=FRAMES)
+    assert len(tracks["--offline"]) >= len(tracks["--online"])
+    both = ("--seq", "near", "--offline", "--online", "--out", tmp_path / "both")
+    assert run(*both, data=data) == 2
+
+
 def test_the_truth_as_public_detections_scores_100(data, tmp_path):
     perfect_detections(data / "near")
     out = tmp_path / "run"

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mot.errors import InputError
+from nets.weights import load_weights
 from reid import eval as scoring
 from reid import train as training
 from reid.crop_store import write_store
@@ -64,6 +65,20 @@ def store_of(folder):
 
 def batches_of(crops, settings):
     return CropBatches(crops, settings, size_hw=SIZE, seed=1, count=2)
+
+
+def test_a_run_may_start_from_the_trunk_of_another_and_save_half_the_bytes(people, tmp_path):
+    common = ("--data", people, *TINY, "--max-steps", 2)
+    first, second = (tmp_path / name / "weights.safetensors" for name in ("one", "two"))
+    assert run(training, *common, "--out", first.parent) is None
+    more = ("--weights", first, "--half", "--freeze", 3, "--seed", 2, "--out", second.parent)
+    assert run(training, *common, *more) is None
+    (start, _), (end, _) = load_weights(first), load_weights(second)
+    convolutions = [n for n, v in start.items() if n.startswith("trunk.") and v.ndim == 4]
+    assert convolutions
+    for name in convolutions:
+        torch.testing.assert_close(start[name], end[name].float(), atol=1e-3, rtol=1e-3)
+    assert second.stat().st_size < first.stat().st_size
 
 
 def test_an_hdf5_file_gives_the_batches_of_its_folder(people):
