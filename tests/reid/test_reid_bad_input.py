@@ -76,7 +76,6 @@ def test_a_crop_that_breaks_while_training(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ((), "--weights: expected an embedder's weights, got none"),
         (("--weights", "nowhere.safetensors"), "nowhere.safetensors: expected a weights file"),
         (("--worst", "worst.jpg"), "--worst: expected a file name that ends in .png"),
         (("--worst-count", 0), "--worst-count: expected 1 to"),
