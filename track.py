@@ -104,7 +104,8 @@ def follow(
             waiting[prediction.frame] = prediction
             yield prediction.frame, prediction.detections
 
-    looker = Looker(embedder, linker, (sequence.width, sequence.height))
+    original_wh = (sequence.width, sequence.height)
+    looker = Looker(embedder, linker, original_wh, device=predictor.settings.device)
 
     def sight(frame: int, boxes: Boxes) -> Sight:
         seen = waiting[frame]
