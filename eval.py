@@ -19,6 +19,7 @@ from mot.boxes import Boxes
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors, require_setting
 from mot.overlay import OverlayWriter
+from mot.preprocessing import protocol_of
 from mot.progress import progress_bar
 from mot.report.html import SequenceSeries, write_report
 from mot.report.table import print_scores, write_scores_json
@@ -237,7 +238,7 @@ def score(sequence: Sequence, result: Result) -> SequenceScores:
         length=sequence.length,
         name=sequence.name,
         density_count=result.density_count,
-        protocol="mot20" if sequence.name.startswith("MOT20") else "mot17",
+        protocol=protocol_of(sequence.name),
     )
 
 

@@ -102,7 +102,7 @@ def near_pairs(first_ltwh: Array, second_ltwh: Array, min_iou: float) -> tuple[I
     bottom = np.minimum(np.floor((middle[:, 1] + reach[:, 1]) / height), strip.max())
     strips = np.maximum(bottom - top + 1, 0).astype(np.intp)
     row = np.repeat(np.arange(len(first_ltwh)), strips)
-    searched = top[row] + _count_up(strips)
+    searched = top[row] + count_up(strips)
 
     # One sorted axis for all strips: they lie end to end, a gap apart.
     right_end = float(centre[:, 0].max())
@@ -115,10 +115,10 @@ def near_pairs(first_ltwh: Array, second_ltwh: Array, min_iou: float) -> tuple[I
     right = np.clip(middle[:, 0] + reach[:, 0], -gap / 2, right_end + gap / 2)
     begin = np.searchsorted(ranked, start + left[row], "left")
     found = np.searchsorted(ranked, start + right[row], "right") - begin
-    return np.repeat(row, found), order[np.repeat(begin, found) + _count_up(found)]
+    return np.repeat(row, found), order[np.repeat(begin, found) + count_up(found)]
 
 
-def _count_up(counts: Index) -> Index:
+def count_up(counts: Index) -> Index:
     """0 … count − 1 for each count, one after the other."""
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from mot.boxes import Boxes
 from mot.errors import require_setting
 from reid.assign import optimal
+from reid.cost import count_up
 from reid.motion import centred
 
 Array = npt.NDArray[np.float64]
@@ -135,8 +136,7 @@ def _candidates(end: Array, begin: Array, longest: float) -> tuple[Index, Index]
     first = np.searchsorted(begin[order], end, "right")
     count = np.searchsorted(begin[order], end + longest + 1e-6, "right") - first
     source = np.repeat(np.arange(len(end)), count)
-    place = np.arange(len(source)) - np.repeat(np.cumsum(count) - count, count)
-    return source, order[first[source] + place]
+    return source, order[first[source] + count_up(count)]
 
 
 def _evidence(
