@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -15,7 +14,7 @@ from reid.camera import CameraMotion
 from reid.crops import cut
 from reid.embedder import Embedder, embed
 from reid.settings import LinkerSettings
-from reid.sight import Sight
+from reid.sight import Look, Sight
 
 
 class Looker:
@@ -53,7 +52,7 @@ class Looker:
         camera = None
         if self._camera is not None:
             camera = self._camera.estimate(image, detections.ltwh, scale)
-        look: Callable[..., npt.NDArray[np.float32]] | None = None
+        look: Look | None = None
         if self._embedder is not None:
             look = partial(self._look, self._embedder, image, 1 / np.tile(scale, 2))
         return Sight(count, camera, look)

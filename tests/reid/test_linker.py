@@ -304,16 +304,15 @@ def test_weigh_score_prefers_the_surer_of_two_detections():
 
 
 def test_momentum_prefers_the_detection_ahead_of_the_nearer_one_behind():
-    # A runner's next box is 8 px short of the prediction; another stands 8 px past the last box.
+    # Expected at 100, last seen at 90: 88 is nearer, but would be a step back.
     runner = person(range(1, 10), lambda t: 10 * t)
-    ahead, behind = person([10], 109.0), person([10], 84.0)
-    common = {"length": 10, "output": "measured", "min_iou": 0.1, "motion": "kalman"}
-    settings = {"position_noise": 3.0, "velocity_noise": 0.1, "weigh_score": False}
+    choice = (person([10], 88.0), person([10], 115.0))
+    common = {"length": 10, "output": "measured", "weigh_score": False}
     chosen = [
-        linked(runner, behind, ahead, momentum=weight, **common, **settings).at(10).x.tolist()
+        linked(runner, *choice, momentum=weight, **common).at(10).x.tolist()
         for weight in (0.0, 1.0)
     ]
-    assert chosen[1] == [109.0]
+    assert chosen == [[88.0], [115.0]]
 
 
 def test_a_track_found_again_is_filtered_as_if_seen_on_the_straight_line():
