@@ -49,7 +49,10 @@ class EmbedderSettings:
     deepest: int = 16
     """Stride of the trunk's last feature map: 8, 16 or 32; 16 keeps detail in small crops."""
     channels: int = 256
-    """Length of the embedding."""
+    """Length of the feature of the whole crop."""
+    stripes: int = 0
+    """Horizontal stripes that are pooled apart as well (arXiv:1711.09349); together they make the
+    embedding twice as long. 0 = the whole crop alone."""
     size: tuple[int, int] = (128, 64)
     """Height and width of a crop in pixels."""
 
@@ -58,8 +61,15 @@ class EmbedderSettings:
         require = partial(require_setting, self)
         require("width", 0 < self.width <= 4, "a factor in (0, 4]")
         require("channels", 8 <= self.channels <= 4096, "8 to 4096")
+        fits = self.stripes >= 0 and self.channels % max(self.stripes, 1) == 0
+        require("stripes", fits, "0, or a divisor of --channels")
         usable = len(self.size) == 2 and min(self.size) >= 16
         require("size", usable, "height and width of at least 16 pixels")
+
+    @property
+    def pieces(self) -> tuple[int, ...]:
+        """Lengths of the embedding's parts: of the whole crop, then of each stripe from the top."""
+        return (self.channels, *[self.channels // max(self.stripes, 1)] * self.stripes)
 
     def to_json(self) -> str:
         """Write the settings as one line of JSON."""
@@ -96,16 +106,24 @@ class Embedder(nn.Module):
         self.project = (
             nn.Identity() if wide == settings.channels else nn.Linear(wide, settings.channels)
         )
-        self.neck = nn.BatchNorm1d(settings.channels)
+        self.stripes = nn.ModuleList(nn.Linear(wide, piece) for piece in settings.pieces[1:])
+        self.neck = nn.BatchNorm1d(sum(settings.pieces))
         self.neck.bias.requires_grad_(False)  # the origin stays where angles are measured from
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features before and behind the normalisation."""
         expect(crops, "B 3 H W", "crops")
-        maps = self.trunk(crops.float())[-1].clamp(min=POOL_FLOOR)
-        pooled = F.adaptive_avg_pool2d(maps.pow(self.power), 1).flatten(1).pow(1 / self.power)
-        features = self.project(pooled)
+        powers = self.trunk(crops.float())[-1].clamp(min=POOL_FLOOR).pow(self.power)
+        features = self.project(self._pool(powers, 1)[..., 0])
+        if self.stripes:
+            stripes = self._pool(powers, len(self.stripes)).unbind(dim=2)
+            parts = [learn(part) for learn, part in zip(self.stripes, stripes, strict=True)]
+            features = torch.cat([features, *parts], dim=1)
         return features, self.neck(features)
+
+    def _pool(self, powers: Tensor, stripes: int) -> Tensor:
+        """Generalised mean of maps to the power, (B, C, h, w), over each stripe: (B, C, S)."""
+        return F.adaptive_avg_pool2d(powers, (stripes, 1))[..., 0].pow(1 / self.power)
 
 
 def load_embedder(path: Path | str | None = None) -> Embedder:
@@ -152,7 +170,7 @@ def embed(
         (N, C); nothing for no crops.
     """
     net = net.to(device)
-    rows = [np.zeros((0, net.settings.channels), np.float32)]
+    rows = [np.zeros((0, sum(net.settings.pieces)), np.float32)]
     for batch in _batches(crops):
         images = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
         unit = F.normalize(net(images)[1], dim=1)

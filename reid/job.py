@@ -32,17 +32,26 @@ class Learner(nn.Module):
         self.trunk = embedder.trunk  # first: under this name it has a rate of its own
         self.embedder = embedder
         self.settings = settings
-        self.classifier = nn.Linear(embedder.settings.channels, identities, bias=False)
+        self.pieces = list(embedder.settings.pieces)
+        self.classifier = nn.Linear(sum(self.pieces), identities, bias=False)
         nn.init.normal_(self.classifier.weight, std=CLASSIFIER_STD)
         self.scale = cosine_scale(identities)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the features (B, C) and the classifier's logits (B, identities)."""
+        """Return the features (B, C) and each piece's logits (B, identities, pieces).
+
+        A classifier of its own for each stripe makes it find what tells people apart there.
+        """
         features, embedding = self.embedder(crops)
+        parts = torch.split(embedding, self.pieces, dim=1)
+        weights = torch.split(self.classifier.weight, self.pieces, dim=1)
+        pairs = zip(parts, weights, strict=True)
+        return features, torch.stack([self._logits(part, weight) for part, weight in pairs], dim=2)
+
+    def _logits(self, embedding: Tensor, weight: Tensor) -> Tensor:
         if self.settings.classify == "cosine":
-            unit = F.normalize(self.classifier.weight, dim=1)
-            return features, self.scale * F.normalize(embedding, dim=1) @ unit.T
-        return features, self.classifier(embedding)
+            return self.scale * F.normalize(embedding, dim=1) @ F.normalize(weight, dim=1).T
+        return embedding @ weight.T
 
 
 def reid_job(
@@ -95,11 +104,12 @@ def _loss_and_sums(
         parts["triplet"] = settings.triplet_weight * triplet_loss(features, identity, settings)
     if settings.classify != "none":
         smoothing = settings.smoothing
-        parts["class"] = F.cross_entropy(logits.float(), identity, label_smoothing=smoothing)
+        each = identity[:, None].expand(-1, logits.shape[2])
+        parts["class"] = F.cross_entropy(logits.float(), each, label_smoothing=smoothing)
     sums: dict[str, Any] = {f"{name}_loss": float(part.detach()) for name, part in parts.items()}
     with torch.no_grad():
         sums["distance"] = float(pairwise_distances(features.detach().float()).mean())
-        sums["accuracy"] = float((logits.argmax(dim=1) == identity).float().mean())
+        sums["accuracy"] = float((logits[..., 0].argmax(dim=1) == identity).float().mean())
     return torch.stack(list(parts.values())).sum(), sums
 
 

@@ -15,7 +15,7 @@ from reid import train as training
 from reid.crop_store import write_store
 from reid.crops import GALLERY, QUERY, TRAIN, read_crops, training_crops
 from reid.embedder import Embedder, EmbedderSettings, embed, load_embedder
-from reid.job import STUCK_ROWS, margin_watch
+from reid.job import STUCK_ROWS, Learner, margin_watch
 from reid.losses import ReidLossSettings
 from reid.sampler import CropBatches, SamplerSettings
 from reid.worst import SHOWN, TILE_HW
@@ -119,6 +119,30 @@ def test_embeddings_have_length_1_and_mirror_images_are_the_same():
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(embed(net, crops[:, :, ::-1]), found, atol=1e-5)
     assert embed(net, []).shape == (0, 16)
+
+
+def test_stripes_follow_the_whole_crop_from_the_top_and_have_classifiers_of_their_own():
+    settings = EmbedderSettings(width=0.125, channels=16, stripes=2, size=SIZE)
+    assert settings.pieces == (16, 8, 8)
+    net = Embedder(settings).eval()
+    powers = torch.zeros(1, 4, 6, 2)
+    powers[:, :, :3] = 8.0  # the generalised mean's third power: 2 in the upper half
+    torch.testing.assert_close(net._pool(powers, 2), torch.tensor([2.0, 0.0]).expand(1, 4, 2))
+    crops = np.zeros((2, *SIZE, 3), np.uint8)
+    assert embed(net, crops).shape == (2, 32)
+    learner = Learner(net, 5, ReidLossSettings()).eval()
+    images = torch.rand(3, 3, *SIZE) * 255
+    _, before = learner(images)
+    with torch.no_grad():
+        net.stripes[1].weight.mul_(-1)
+    _, after = learner(images)
+    changed = [not torch.equal(before[..., k], after[..., k]) for k in range(3)]
+    assert changed == [False, False, True]
+
+
+def test_stripes_that_do_not_divide_the_embedding_are_refused():
+    with pytest.raises(InputError, match="stripes"):
+        EmbedderSettings(channels=16, stripes=3)
 
 
 def test_weights_of_another_net_are_refused(tiny_weights):
