@@ -6,43 +6,51 @@ After the linker, over its stream of frames; no new track and no new identity co
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from mot.boxes import FILLED_SCORE, Boxes
+from reid.stages import Numbered
 
 
-def fill_gaps(
-    frames: Iterable[tuple[int, Boxes]], *, max_frames: int
-) -> Iterator[tuple[int, Boxes]]:
-    """Put boxes on the straight line between both sides of each gap of up to `max_frames` frames.
+class GapFiller:
+    """Puts boxes on the straight line between both sides of each short gap of a track.
+
+    A stage of `reid.stages`: every frame comes out `max_frames` later, its boxes ordered by id. A
+    filled box has `FILLED_SCORE`, an unknown visibility, and the class that its track had before.
 
     Args:
-        frames: (1-based number, boxes of tracks) in ascending order, each id once per frame.
         max_frames: longest gap that is filled; 0 = none.
-
-    Yields:
-        (number, boxes ordered by id) for every frame, `max_frames` later. A filled box has
-        `FILLED_SCORE`, an unknown visibility, and the class that its track had before.
     """
-    held: deque[tuple[int, Boxes]] = deque()
-    latest = Boxes.empty()  # last box of each track that may still come back in time
-    filled = Boxes.empty()  # in frames that are still held
-    for number, boxes in frames:
+
+    def __init__(self, max_frames: int) -> None:
+        self._longest = max_frames
+        self._held: deque[Numbered] = deque()
+        self._latest = Boxes.empty()  # last box of each track that may still come back in time
+        self._filled = Boxes.empty()  # in frames that are still held
+
+    def push(self, number: int, boxes: Boxes) -> list[Numbered]:
+        """Take the tracks of the next frame, each id once; return the frames that are settled."""
         # Most tracks were there in the frame before and have no gap.
-        lines = _lines(latest[latest.frame < number - 1], boxes)
+        lines = _lines(self._latest[self._latest.frame < number - 1], boxes)
         if len(lines):
-            filled = Boxes.concatenate([filled, lines])
-        held.append((number, boxes))
-        missed = (latest.frame >= number - max_frames) & ~np.isin(latest.id, boxes.id)
-        latest = Boxes.concatenate([latest[missed], boxes])
-        while held and held[0][0] + max_frames <= number:
-            earliest, boxes = held.popleft()
-            yield earliest, _joined(boxes, filled.at(earliest))
-            filled = filled[filled.frame > earliest]
-    for earliest, boxes in held:
-        yield earliest, _joined(boxes, filled.at(earliest))
+            self._filled = Boxes.concatenate([self._filled, lines])
+        self._held.append((number, boxes))
+        latest = self._latest
+        missed = (latest.frame >= number - self._longest) & ~np.isin(latest.id, boxes.id)
+        self._latest = Boxes.concatenate([latest[missed], boxes])
+        settled = []
+        while self._held and self._held[0][0] + self._longest <= number:
+            earliest, boxes = self._held.popleft()
+            settled.append((earliest, _joined(boxes, self._filled.at(earliest))))
+            self._filled = self._filled[self._filled.frame > earliest]
+        return settled
+
+    def finish(self) -> list[Numbered]:
+        """Return the frames that are left."""
+        rest = [(number, _joined(boxes, self._filled.at(number))) for number, boxes in self._held]
+        self._held.clear()
+        return rest
 
 
 def _lines(before: Boxes, after: Boxes) -> Boxes:

@@ -115,15 +115,15 @@ class Linker:
         """Frames from a track's first box to its confirmation."""
         return self._confirm
 
-    def update(self, detections: Boxes, sight: Sight = BLIND) -> Boxes:
+    def update(self, detections: Boxes, sight: Sight = BLIND, frame: int | None = None) -> Boxes:
         """Link the detections of the next frame.
 
-        Frame numbers may skip (time passes meanwhile) but must ascend; without detections the frame
-        is the one after the last.
+        Frame numbers may skip (time passes meanwhile) but must ascend.
 
         Args:
             detections: rows of one frame, scores in 0..1; their ids are ignored.
             sight: of the same frame; without it, boxes decide alone.
+            frame: its number; None = as the detections say, or one on where there are none.
 
         Returns:
             One row per confirmed track detected in this frame, ordered by id; score, class and
@@ -133,30 +133,32 @@ class Linker:
             InputError: several frames or one that is not after the last, a box that is not finite
                 or has no area, a score outside 0..1.
         """
-        chosen, rows = self._step(detections, sight)
+        chosen, rows = self._step(detections, sight, frame)
         ids = self._tracks.id[rows]
         order = ids.argsort(kind="stable")
         confirmed = order[np.count_nonzero(ids == 0) :]
         return self._report(detections, chosen[confirmed], rows[confirmed])
 
-    def advance(self, detections: Boxes, sight: Sight = BLIND) -> tuple[Boxes, Index]:
+    def advance(
+        self, detections: Boxes, sight: Sight = BLIND, frame: int | None = None
+    ) -> tuple[Boxes, Index]:
         """As `update`, but with the tentative tracks (id 0) too, and each row's serial number.
 
         A serial number names a track from its birth on, also before it has an id. Rows are ordered
         by serial; ids ascend with it, because older tracks are confirmed first, but for people who
         were recognised.
         """
-        chosen, rows = self._step(detections, sight)
+        chosen, rows = self._step(detections, sight, frame)
         return self._report(detections, chosen, rows), self._tracks.serial[rows]
 
-    def _step(self, detections: Boxes, sight: Sight) -> tuple[Index, Index]:
+    def _step(self, detections: Boxes, sight: Sight, number: int | None) -> tuple[Index, Index]:
         """Move all state on by one frame; return the detections that were met, and whose they are.
 
         Throughout, `nonzero` and `take` stand where `flatnonzero`, `any` and indexing would do: at
         50 people most of a frame's time goes into calls, and these cost a fraction.
         """
         first = self._frame is None
-        before, frame = self._frame_of(detections)
+        before, frame = self._frame_of(detections, number)
         check_detections(detections)
         order = _canonical_order(detections, self.settings.low_score)
         xywh = centred(detections.ltwh[order])
@@ -207,18 +209,17 @@ class Linker:
         if len(rows) < len(alive):
             self._tracks = self._tracks[rows]
 
-    def _frame_of(self, detections: Boxes) -> tuple[int, int]:
+    def _frame_of(self, detections: Boxes, number: int | None) -> tuple[int, int]:
         """Return the frame before and the frame of these detections."""
         before = self._frame
-        if not len(detections):
-            frame = 1 if before is None else before + 1
-        else:
-            number = float(detections.frame[0])
-            if np.count_nonzero(detections.frame != number) or not number.is_integer():
+        frame = number or (1 if before is None else before + 1)
+        if len(detections):
+            said = float(detections.frame[0])
+            if np.count_nonzero(detections.frame != said) or not said.is_integer():
                 raise InputError(
                     "detections", "rows of one frame", "several", "call update once per frame"
                 )
-            frame = int(number)
+            frame = int(said)
         if before is not None and frame <= before:
             raise InputError(
                 "detections", f"a frame after {before}", frame, "feed frames in ascending order"

@@ -19,71 +19,101 @@ import numpy.typing as npt
 
 from mot.boxes import Boxes
 from mot.errors import InputError
-from reid.gaps import fill_gaps
+from reid.gaps import GapFiller
 from reid.linker import MENU, Linker, LinkerSettings, check_detections
 from reid.offline import OfflineSettings, join_tracks
 from reid.recipe import load_settings
 from reid.sight import BLIND, Sight
-from reid.smoothing import smooth_boxes
+from reid.smoothing import Smoother
+from reid.stages import Chain, Numbered, run
 
 Held = tuple[int, Boxes, npt.NDArray[np.intp]]
 
 _log = logging.getLogger(__name__)
 
 
+class LinkStream:
+    """The linker and the stages behind it, for one video; all that it knows can be stored.
+
+    Args:
+        settings: of the linker; without backfill, filled gaps and smoothing no frame is held back.
+        fps: frames per second.
+    """
+
+    def __init__(self, settings: LinkerSettings, fps: float) -> None:
+        self._machine = Linker(raw_settings(settings), fps)
+        self._delay = self._machine.confirm_frames if settings.backfill else 0
+        self._held: deque[Held] = deque()
+        longest = min(settings.fill_gap_s, settings.max_gap_s)
+        self._rest = _finishing(fps, longest, settings.smooth_s)
+
+    def push(self, number: int, detections: Boxes, sight: Sight = BLIND) -> list[Numbered]:
+        """Link the next frame.
+
+        Args:
+            number: of the frame, 1-based, after those before; skipped ones are time that passes.
+            detections: its detections, scores in 0..1.
+            sight: what the frame shows beside them.
+
+        Returns:
+            (number, boxes of the confirmed tracks ordered by id) of the frames that are settled
+            now: confirm_s, fill_gap_s and 3 · smooth_s late.
+
+        Raises:
+            InputError: as `Linker.update`.
+        """
+        self._held.append((number, *self._machine.advance(detections, sight, number)))
+        settled: list[Numbered] = []
+        while self._held and self._held[0][0] + self._delay <= number:
+            settled += self._pass_on()
+        return settled
+
+    def finish(self) -> list[Numbered]:
+        """Return the frames that are left, when no more come."""
+        settled: list[Numbered] = []
+        while self._held:
+            settled += self._pass_on()
+        return settled + self._rest.finish()
+
+    def _pass_on(self) -> list[Numbered]:
+        """The oldest held frame goes on: all that it shows are confirmed or dead."""
+        number, rows = self._held[0][0], _settled(self._held)
+        self._held.popleft()
+        return self._rest.push(number, rows)
+
+
 def link_stream(
-    frames: Iterable[tuple[int, Boxes]],
+    frames: Iterable[Numbered],
     *,
     fps: float,
     settings: LinkerSettings,
     sight: Callable[[int, Boxes], Sight] | None = None,
-) -> Iterator[tuple[int, Boxes]]:
+) -> Iterator[Numbered]:
     """Link frames as they come; each is given out once its tracks are settled.
 
     Args:
         frames: (1-based number, detections of that frame) in ascending order, scores in 0..1.
         fps: frames per second.
-        settings: of the linker; without backfill, filled gaps and smoothing no frame is held back.
+        settings: of the linker.
         sight: what a frame of this number, with these detections, shows beside them; called once
             for each frame, in order; None = boxes decide alone.
 
     Yields:
-        (number, boxes of the confirmed tracks ordered by id) for every frame, confirm_s, fill_gap_s
-        and 3 · smooth_s later.
+        As `LinkStream.push` returns.
 
     Raises:
         InputError: as `Linker.update`.
     """
-    machine = Linker(raw_settings(settings), fps)
-    longest = min(settings.fill_gap_s, settings.max_gap_s)
-    return _finished(_confirmed(frames, machine, sight), fps, longest, settings.smooth_s)
-
-
-def _finished(
-    frames: Iterable[tuple[int, Boxes]], fps: float, longest_s: float, smooth_s: float
-) -> Iterator[tuple[int, Boxes]]:
-    """Fill gaps of up to `longest_s` and smooth."""
-    filled = fill_gaps(frames, max_frames=math.floor(longest_s * fps + 1e-6))
-    return smooth_boxes(filled, sigma_frames=smooth_s * fps)
-
-
-def _confirmed(
-    frames: Iterable[tuple[int, Boxes]],
-    machine: Linker,
-    sight: Callable[[int, Boxes], Sight] | None,
-) -> Iterator[tuple[int, Boxes]]:
-    """Yield every frame when all that it shows are confirmed or dead."""
-    delay = machine.confirm_frames if machine.settings.backfill else 0
-    held: deque[Held] = deque()
+    stream = LinkStream(settings, fps)
     for number, detections in frames:
         seen = sight(number, detections) if sight else BLIND
-        held.append((number, *machine.advance(detections, seen)))
-        while held and held[0][0] + delay <= number:
-            yield held[0][0], _settled(held)
-            held.popleft()
-    while held:
-        yield held[0][0], _settled(held)
-        held.popleft()
+        yield from stream.push(number, detections, seen)
+    yield from stream.finish()
+
+
+def _finishing(fps: float, longest_s: float, smooth_s: float) -> Chain:
+    """Stages that fill gaps of up to `longest_s` and smooth."""
+    return Chain(GapFiller(math.floor(longest_s * fps + 1e-6)), Smoother(smooth_s * fps))
 
 
 def _settled(held: deque[Held]) -> Boxes:
@@ -151,8 +181,8 @@ def finish_offline(
     """
     joined = join_tracks(tracks, fps=fps, settings=offline)
     longest = max(offline.join_gap_s, settings.max_gap_s)
-    stream = _finished(joined.by_frame(length), fps, longest, settings.smooth_s)
-    return Boxes.concatenate([rows for _, rows in stream])
+    stages = _finishing(fps, longest, settings.smooth_s)
+    return Boxes.concatenate([rows for _, rows in run(stages, joined.by_frame(length))])
 
 
 def unit_scores(detections: Boxes) -> tuple[Boxes, int]:

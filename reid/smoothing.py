@@ -9,44 +9,52 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from mot.boxes import Boxes
+from reid.stages import Numbered
 
 REACH = 3.0  # standard deviations after which a neighbour does not count
 LEAST_SIZE = 1.0  # a width or height stays above this many pixels
 
 
-def smooth_boxes(
-    frames: Iterable[tuple[int, Boxes]], *, sigma_frames: float
-) -> Iterator[tuple[int, Boxes]]:
-    """Smooth centre and size of every track.
+class Smoother:
+    """Smooths centre and size of every track.
+
+    A stage of `reid.stages`: every frame comes out 3 · `sigma_frames` frames later, its boxes in
+    the order in which they came.
 
     Args:
-        frames: (1-based number, boxes of tracks) in ascending order, each id once per frame.
         sigma_frames: standard deviation of the weights in time; 0 = nothing is changed.
-
-    Yields:
-        (number, boxes in the same order), 3 · `sigma_frames` frames later.
     """
-    reach = math.ceil(REACH * sigma_frames)
-    if not reach:
-        yield from frames
-        return
-    held: deque[tuple[int, Boxes]] = deque()
-    waiting: deque[int] = deque()
-    for number, boxes in frames:
-        held.append((number, boxes))
-        waiting.append(number)
-        while waiting and waiting[0] + reach <= number:
-            yield _smoothed(waiting.popleft(), held, sigma_frames)
-        while held and waiting and held[0][0] + reach < waiting[0]:
-            held.popleft()
-    while waiting:
-        yield _smoothed(waiting.popleft(), held, sigma_frames)
+
+    def __init__(self, sigma_frames: float) -> None:
+        self._sigma = sigma_frames
+        self._reach = math.ceil(REACH * sigma_frames)
+        self._held: deque[Numbered] = deque()
+        self._waiting: deque[int] = deque()
+
+    def push(self, number: int, boxes: Boxes) -> list[Numbered]:
+        """Take the tracks of the next frame, each id once; return the frames that are settled."""
+        if not self._reach:
+            return [(number, boxes)]
+        self._held.append((number, boxes))
+        self._waiting.append(number)
+        settled = []
+        while self._waiting and self._waiting[0] + self._reach <= number:
+            settled.append(_smoothed(self._waiting.popleft(), self._held, self._sigma))
+        # Of the oldest that waits, what is further back than it reaches is not needed any more.
+        while self._held[0][0] + self._reach < self._waiting[0]:
+            self._held.popleft()
+        return settled
+
+    def finish(self) -> list[Numbered]:
+        """Return the frames that are left."""
+        rest = [_smoothed(number, self._held, self._sigma) for number in self._waiting]
+        self._waiting.clear()
+        return rest
 
 
 def _smoothed(

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mot.boxes import FILLED_SCORE, Boxes
-from reid.gaps import fill_gaps
+from reid.gaps import GapFiller
+from reid.stages import run
 
 
 def track(frames, identity=1, speed=10.0, category=1):
@@ -18,7 +19,7 @@ def track(frames, identity=1, speed=10.0, category=1):
 
 def filled(*tracks, longest, length=20):
     table = Boxes.concatenate(tracks).sorted_by_frame()
-    frames = list(fill_gaps(table.by_frame(length), max_frames=longest))
+    frames = list(run(GapFiller(longest), table.by_frame(length)))
     assert [number for number, _ in frames] == list(range(1, length + 1))
     for number, boxes in frames:
         assert (boxes.frame == number).all() and (np.diff(boxes.id) > 0).all()
@@ -55,7 +56,7 @@ def test_tracks_are_filled_each_for_itself():
 def test_frames_that_are_not_in_the_stream_stay_out():
     walk = track([1, 7])
     stream = [(k, walk.at(k)) for k in (1, 3, 5, 7)]
-    rows = dict(fill_gaps(stream, max_frames=5))
+    rows = dict(run(GapFiller(5), stream))
     assert {k: boxes.x.tolist() for k, boxes in rows.items()} == {
         1: [10],
         3: [30],
@@ -73,7 +74,7 @@ def test_a_frame_waits_no_longer_than_a_gap_may_last(longest):
             taken.append(number)
             yield number, boxes
 
-    for number, _ in fill_gaps(frames(), max_frames=longest):
+    for number, _ in run(GapFiller(longest), frames()):
         assert len(taken) == min(number + longest, 20)
 
 

@@ -3,7 +3,8 @@ import numpy.testing as npt
 import pytest
 
 from mot.boxes import Boxes
-from reid.smoothing import smooth_boxes
+from reid.smoothing import Smoother
+from reid.stages import run
 
 
 def walk(frames, identity, left, noise=0.0, seed=0):
@@ -16,7 +17,7 @@ def walk(frames, identity, left, noise=0.0, seed=0):
 
 def smoothed(*people, sigma, length=30):
     table = Boxes.concatenate(people).sorted_by_frame()
-    frames = list(smooth_boxes(table.by_frame(length), sigma_frames=sigma))
+    frames = list(run(Smoother(sigma), table.by_frame(length)))
     assert [number for number, _ in frames] == list(range(1, length + 1))
     return Boxes.concatenate([boxes for _, boxes in frames])
 
@@ -64,5 +65,5 @@ def test_frames_wait_for_three_deviations_only():
             taken.append(number)
             yield number, walk([number], 1, lambda t: 7 * t)
 
-    assert next(smooth_boxes(frames(), sigma_frames=2.0))[0] == 1
+    assert next(run(Smoother(2.0), frames()))[0] == 1
     assert taken[-1] == 7
