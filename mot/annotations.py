@@ -17,6 +17,7 @@ import numpy.typing as npt
 from mot.atomic import atomic_path
 from mot.boxes import NO_ID, PEDESTRIAN, Boxes
 from mot.errors import InputError
+from mot.growing import GrowingFile
 from mot.plain_table import PlainTable, read_table
 
 CLASSES: Mapping[int, str] = MappingProxyType(
@@ -150,18 +151,21 @@ def write_results(path: str | os.PathLike[str], boxes: Boxes) -> None:
 class ResultWriter:
     """Result file that grows frame by frame and holds whole lines at any moment.
 
-    A killed run keeps what was written, so this file is not written under another name first. Use
-    it as a context manager.
+    Use it as a context manager.
 
     Args:
-        path: target; what was there is replaced when the first frame is opened.
+        path: target; what was there is replaced.
+        keep: bytes of an earlier run to go on from; 0 = none.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, keep: int = 0) -> None:
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115 - closed by __exit__
-        self._size = 0
+        self._file = GrowingFile(self.path, keep=keep)
+
+    @property
+    def size(self) -> int:
+        """Bytes written."""
+        return self._file.size
 
     def write(self, boxes: Boxes) -> None:
         """Append the tracks of one or more frames.
@@ -170,15 +174,7 @@ class ResultWriter:
             InputError: as `write_results`.
             OSError: the disk is full; the file then ends with the last whole frame.
         """
-        rows = _rows_of(boxes, str(self.path))
-        try:
-            rest = memoryview(rows)
-            while len(rest):
-                rest = rest[self._file.write(rest) :]
-        except OSError:
-            self._file.truncate(self._size)
-            raise
-        self._size += len(rows)
+        self._file.write(_rows_of(boxes, str(self.path)))
 
     def close(self) -> None:
         """Close the file; further writing is an error."""

@@ -63,7 +63,7 @@ def stream_frames(
     wanted = range(first, last + 1, step)
     shape = Shape((sequence.height, sequence.width), size_hw)
     decode = _decode_video_file if sequence.frames_at.is_file() else _decode_images
-    return _ahead(lambda: decode(sequence, wanted, shape), ahead)
+    return decode_ahead(lambda: decode(sequence, wanted, shape), ahead)
 
 
 def _decode_images(sequence: Sequence, wanted: range, shape: Shape) -> Iterator[Numbered]:
@@ -133,13 +133,24 @@ _End = None
 _Item = Numbered | _Failure | None
 
 
-def _ahead(start: Callable[[], Iterator[Numbered]], ahead: int) -> Iterator[Numbered]:
-    """Run an iterator in a thread, at most `ahead` items before its reader."""
+def decode_ahead(
+    start: Callable[[], Iterator[Numbered]], ahead: int, *, drop: bool = False
+) -> Iterator[Numbered]:
+    """Run a generator in a thread, at most `ahead` items before its reader.
+
+    Args:
+        start: makes the generator; called in the thread, which closes it as well.
+        ahead: items that wait at most.
+        drop: a full queue loses its oldest item instead of keeping the generator waiting.
+    """
     waiting: queue.Queue[_Item] = queue.Queue(maxsize=ahead)
     stopped = threading.Event()
 
     def put(item: _Item) -> bool:
         while not stopped.is_set():
+            if drop and waiting.full():
+                with contextlib.suppress(queue.Empty):
+                    waiting.get_nowait()
             with contextlib.suppress(queue.Full):
                 waiting.put(item, timeout=POLL_S)
                 return True

@@ -116,11 +116,23 @@ def decode_video(
             if frame is None:
                 return
             if number >= first and (number - first) % step == 0:
-                yield number, _to_rgb(frame, shape, f"{path}, frame {number}")
+                yield number, to_rgb(frame, shape, f"{path}, frame {number}")
             number += 1
 
 
-def _to_rgb(frame: Any, shape: Shape, where: str) -> Image:
+def video_seconds(path: Path) -> npt.NDArray[np.float64]:
+    """When each frame is shown, in seconds from the first (N,); empty where the file says nothing.
+
+    Raises:
+        InputError: the file cannot be opened.
+    """
+    with _open(path) as container:
+        tick = float(container.streams.video[0].time_base)
+    times = _index_packets(path).times
+    return (times - times[:1]) * tick
+
+
+def to_rgb(frame: Any, shape: Shape, where: str) -> Image:
     """Convert and resize in one pass of FFmpeg's scaler, then turn as the rotation mark says."""
     quarter_turns = round(frame.rotation / 90) % 4
     turned = quarter_turns % 2 == 1

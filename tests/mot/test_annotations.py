@@ -297,32 +297,6 @@ def test_result_writer_holds_whole_frames_at_any_moment(tmp_path):
     assert len(read_results(path)) == 6
 
 
-def test_result_writer_keeps_what_was_there_before_a_full_disk(tmp_path):
-    class FullDisk:
-        def __init__(self, file):
-            self.file, self.room = file, 70
-
-        def write(self, rows):
-            if not self.room:
-                raise OSError(28, "No space left on device")
-            part = bytes(rows[: self.room])
-            self.room -= len(part)
-            return self.file.write(part)
-
-        def __getattr__(self, name):
-            return getattr(self.file, name)
-
-    path = tmp_path / "scene.txt"
-    with ResultWriter(path) as writer:
-        writer._file = FullDisk(writer._file)
-        writer.write(Boxes.of(1, [[1, 2, 3, 4]], id=1))
-        whole = path.read_bytes()
-        with pytest.raises(OSError, match="No space"):
-            writer.write(Boxes.of(2, [[1, 2, 3, 4]], id=1))
-        assert path.read_bytes() == whole
-    assert len(read_results(path)) == 1
-
-
 def test_100_000_rows_are_read_well_under_a_third_of_a_second(tmp_path):
     frame, identity = np.divmod(np.arange(100_000), 50)
     ltwh = np.random.default_rng(0).uniform(1, 500, (100_000, 4))

@@ -1,0 +1,203 @@
+"""Cameras and network streams: frames as they come, numbered by the clock.
+
+A stream that drops is opened again; the frames that were missed meanwhile are time that passed.
+Who follows more slowly than frames come loses the oldest that wait, instead of falling behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import cv2
+
+from mot.errors import InputError
+from mot.footage import Footage, Size
+from mot.frames import decode_ahead
+from mot.images import Image, resize
+from mot.videofile import Shape, to_rgb
+
+_log = logging.getLogger(__name__)
+
+OPEN_S, READ_S = 10.0, 10.0  # how long a stream may take to answer, and to send the next frame
+RETRY_S = 0.5
+AHEAD = 4
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What a stream says of itself; `endless` where it has no known end."""
+
+    width: int
+    height: int
+    fps: float | None
+    endless: bool
+
+
+def is_live(source: str) -> bool:
+    """Whether a source is a camera's index or an address, not a path."""
+    return source.isdecimal() or "://" in source
+
+
+def live_name(source: str) -> str:
+    """Name for the files of a run."""
+    if source.isdecimal():
+        return f"camera{source}"
+    place = source.split("://", 1)[1].split("?")[0].split("@")[-1]
+    name = "".join(c if c.isalnum() or c in ".-_" else "-" for c in place).strip("-.")
+    return name or "stream"
+
+
+def open_live(
+    source: str,
+    *,
+    fps: float | None = None,
+    every: int = 1,
+    max_frames: int = 0,
+    reconnect_s: float = 30.0,
+) -> Footage:
+    """Open a camera or an address and look at its first frame.
+
+    Args:
+        source: index of a camera, or rtsp://, http:// … address.
+        fps: frames per second; None = as the stream says.
+        every: look at every so-many-th frame.
+        max_frames: end after so many; 0 = when the stream ends.
+        reconnect_s: a stream that has been away for so long has ended.
+
+    Raises:
+        InputError: nothing there, or an unknown frame rate.
+    """
+    facts = _look(source)
+    rate = fps or facts.fps
+    if not rate:
+        raise InputError(source, "a known frame rate", "none", "give it with --fps")
+
+    def read(size_hw: Size, first: int) -> Iterator[tuple[int, Image]]:
+        if first != 1:
+            raise InputError(source, "a file, to go on from the middle", "a stream", "start anew")
+        shape = Shape((facts.height, facts.width), size_hw)
+
+        def frames() -> Iterator[tuple[int, Image]]:
+            numbered = _reconnected(source, shape, rate, facts.endless, reconnect_s)
+            shown = 0
+            for number, image in numbered:
+                if (number - 1) % every == 0:
+                    yield number, image
+                    shown += 1
+                    if shown == max_frames:
+                        return
+
+        return decode_ahead(frames, AHEAD, drop=facts.endless)
+
+    count = max_frames or None
+    size = facts.width, facts.height
+    name = live_name(source)
+    return Footage(name, *size, rate, every, count, read, lambda k: (k - 1) / rate, live=True)
+
+
+def _look(source: str) -> _Facts:
+    if source.isdecimal():
+        with _camera(source) as capture:
+            shown, frame = capture.read()
+            if not shown:
+                raise InputError(f"camera {source}", "a frame", "none", "is another program on it?")
+            rate = capture.get(cv2.CAP_PROP_FPS)
+            return _Facts(frame.shape[1], frame.shape[0], rate or None, endless=True)
+    with _stream(source) as container:
+        stream = container.streams.video[0]
+        try:
+            first = next(container.decode(stream))
+        except (StopIteration, av.FFmpegError) as error:
+            raise InputError(source, "a video stream", "no frame", "check the address") from error
+        turned = int(first.rotation) % 180 != 0
+        width, height = (first.height, first.width) if turned else (first.width, first.height)
+        rate = stream.average_rate or stream.guessed_rate
+        endless = not container.duration
+        return _Facts(width, height, float(rate) if rate else None, endless)
+
+
+def _reconnected(
+    source: str, shape: Shape, fps: float, endless: bool, reconnect_s: float
+) -> Iterator[tuple[int, Image]]:
+    """Frames, opened again when they stop coming; an endless stream is numbered by the clock."""
+    started = last = time.monotonic()
+    number, frames, gone = 0, _frames(source), False
+    while True:
+        try:
+            frame = next(frames, None)
+        except InputError:
+            if not endless:
+                raise
+            frame = None
+        now = time.monotonic()
+        if frame is not None:
+            if gone:
+                _log.warning("%s is back after %.1f s", source, now - last)
+            due = 1 + round((now - started) * fps) if endless else 0
+            number, last, gone = max(number + 1, due), now, False
+            yield number, _to_image(frame, shape, f"{source}, frame {number}")
+        elif not endless:
+            return
+        elif now - last > reconnect_s:
+            _log.warning("%s sent nothing for %.0f s: taken for its end", source, reconnect_s)
+            return
+        else:
+            gone = True
+            time.sleep(RETRY_S)
+            frames = _frames(source)
+
+
+def _frames(source: str) -> Iterator[Any]:
+    """Frames of one connection as OpenCV (camera) or PyAV (address) gives them."""
+    if source.isdecimal():
+        with _camera(source) as capture:
+            while (read := capture.read())[0]:
+                yield read[1]
+        return
+    with _stream(source) as container:
+        try:
+            yield from container.decode(video=0)
+        except av.FFmpegError as error:
+            raise InputError(source, "a frame", error.strerror, "check the connection") from error
+
+
+def _to_image(frame: Any, shape: Shape, where: str) -> Image:
+    """RGB at the size that is wanted."""
+    if isinstance(frame, av.VideoFrame):
+        return to_rgb(frame, shape, where)
+    shape.check(frame.shape[:2], where)
+    rgb: Image = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+    return rgb if shape.wanted_hw is None else resize(rgb, shape.wanted_hw)
+
+
+@contextlib.contextmanager
+def _camera(index: str) -> Iterator[Any]:
+    capture = cv2.VideoCapture(int(index))
+    try:
+        if not capture.isOpened():
+            raise InputError(f"camera {index}", "a camera", "none", "check index and rights")
+        yield capture
+    finally:
+        capture.release()
+
+
+@contextlib.contextmanager
+def _stream(address: str) -> Iterator[Any]:
+    options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
+    try:
+        container = av.open(address, options=options, timeout=(OPEN_S, READ_S))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(address, "a stream", reason, "check the address") from error
+    try:
+        if not container.streams.video:
+            raise InputError(address, "a video stream", "none in it", "check the address")
+        yield container
+    finally:
+        container.close()
