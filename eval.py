@@ -18,6 +18,7 @@ from mot.annotations import ResultWriter, considered, write_results
 from mot.boxes import Boxes
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors, require_setting
+from mot.footage import footage_of
 from mot.overlay import OverlayWriter
 from mot.preprocessing import protocol_of
 from mot.progress import progress_bar
@@ -26,13 +27,14 @@ from mot.report.table import print_scores, write_scores_json
 from mot.scoring import SequenceScores, frame_counts, score_sequence
 from mot.sequence import Sequence, data_root, find_sequence
 from mot.synthetic import RENDERED, ensure_scenes
+from mot.track_run import require_new
 from nets.predict import Predictor, PredictSettings, load_net
 from nets.shipped import default_weights
 from reid.embedder import Embedder, choose_embedder
+from reid.following import Follower
 from reid.linker import LinkerSettings
 from reid.linking import finish_offline, link, linker_settings, raw_settings
 from reid.offline import OfflineSettings
-from track import follow, require_new
 
 DETECTIONS = ("net", "public")
 JOIN_TABLES = 1000  # so many tables of one frame each weigh more than their rows
@@ -138,13 +140,14 @@ def run_net(
     """Follow a sequence with the net, writing results (and the overlay) frame by frame."""
     tracks: list[Boxes] = []
     counts: list[float] = []
+    footage = footage_of(sequence)
     with ExitStack() as stack:
         rows = stack.enter_context(ResultWriter(out / f"{sequence.name}.txt"))
         overlay = None
         if video:
-            overlay = stack.enter_context(OverlayWriter(out / f"{sequence.name}.mp4", sequence))
+            overlay = stack.enter_context(OverlayWriter(out / f"{sequence.name}.mp4", footage))
         bar = stack.enter_context(progress_bar(sequence.length, unit="frame", title=sequence.name))
-        for item in follow(sequence, predictor, linker, embedder):
+        for item in Follower(footage, predictor, linker, embedder):
             rows.write(item.tracks)
             tracks.append(item.tracks)
             if len(tracks) == JOIN_TABLES:

@@ -1,48 +1,59 @@
-"""Follow people through one video: decode → predict → link → write, frame by frame.
+"""Follow people through videos: decode → predict → link → write, frame by frame.
 
     python track.py street.mp4 --out runs/street
+    python track.py 'videos/*.mp4' --workers 2 --out runs/videos
 
-The pipeline is `follow`, which eval.py runs as well; nothing of it grows with the video.
+In a notebook: ``from track import track``, then ``track("street.mp4", out="runs/street")``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import tyro
 
-from mot.annotations import ResultWriter
-from mot.boxes import Boxes
+from mot.batch import Batch
 from mot.command_line import parse_flags
+from mot.counting import Counter, parse_line, parse_zone, require_inside
+from mot.density_files import DensityFiles
 from mot.errors import InputError, one_line_errors
-from mot.frames import stream_frames
-from mot.images import IMAGE_SUFFIXES, Image
-from mot.overlay import OverlayWriter
+from mot.footage import Footage
+from mot.overlay import Overlay, OverlayWriter
+from mot.parallel import ParallelSettings
 from mot.progress import progress_bar
-from mot.sequence import Sequence, data_root, find_sequence, open_video
-from mot.videofile import VIDEO_SUFFIXES
-from nets.predict import FramePrediction, Predictor, PredictSettings, input_size, load_net
+from mot.sources import Source, find_sources, open_source
+from mot.track_files import ENDINGS, TrackFiles
+from mot.track_run import StateFile, Totals, TrackedVideo, read_summary, require_new
+from mot.window import Window
+from nets.given import GivenBoxes, read_boxes
+from nets.predict import Predictor, PredictSettings, load_net
 from nets.shipped import default_weights
-from reid.embedder import Embedder, choose_embedder
-from reid.linker import LinkerSettings
-from reid.linking import link_stream, linker_settings
-from reid.looker import Looker
-from reid.sight import Sight
+from reid.embedder import choose_embedder
+from reid.following import Followed, Follower
+from reid.linking import linker_settings, unit_scores
+
+PLACES = ("out", "resume", "video", "show", "density", "parallel")  # results do not depend on these
 
 
 @dataclass(frozen=True)
 class TrackFlags:
-    """Count, box and follow the people in one video, folder of images or MOT sequence."""
+    """Count, box and follow the people in videos."""
 
-    source: tyro.conf.Positional[str]
-    """Video file, folder of images, sequence folder, or name of a sequence in the data root."""
+    sources: tyro.conf.Positional[tuple[str, ...]]
+    """Video files, folders of images or of videos, patterns in quotes ('videos/*.mp4'), the index
+    of a camera, rtsp:// or http:// addresses, sequence folders or names of sequences."""
     out: str = "runs/track"
-    """Folder of the run: <source name>.txt (MOT result rows), with --video <source name>.mp4."""
+    """Folder of the run; files begin with the source's name: .txt (MOT rows), .csv and .parquet
+    (frame, time, id, box, score), .counts.csv (density count, tracks), .json (summary)."""
     weights: str | None = None
     """Weights of a net (.safetensors); none = those that come with Footfall."""
+    boxes: str | None = None
+    """Link these detections (MOT text) in the place of a net's."""
     linker: str = "byte"
     """How detections become tracks: iou, sort, byte, oc, or a .yaml file of python -m reid.tune."""
     online: bool = False
@@ -52,124 +63,228 @@ class TrackFlags:
     weights of python -m reid.train."""
     fps: float | None = None
     """Frames per second; overrides what the source says, if it says anything."""
+    every: int = 1
+    """Look at every so-many-th frame."""
+    max_frames: int = 0
+    """Look at so many frames at most; 0 = all."""
+    zone: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Area to count people in, NAME=x,y,x,y,x,y… in pixels; may be given several times."""
+    line: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Line to count people over, NAME=x,y,x,y in pixels; in = from its left to its right, looking
+    from its first end to the second; may be given several times."""
     video: bool = False
-    """Write an overlay video: boxes, identities, trails and density."""
+    """Write an overlay video: boxes, identities, trails, density, zones and lines."""
+    show: bool = False
+    """Show the overlay in a window while it runs; q ends."""
+    density: str | None = None
+    """Write the density map of every frame: npy, or h5 (key density); its sum is the count."""
+    resume: bool = False
+    """Go on with the run in --out where it was stopped or killed; what is complete stays."""
+    reconnect_s: float = 30.0
+    """A live stream that has been away for so many seconds has ended."""
+    parallel: ParallelSettings = field(default_factory=ParallelSettings)
     predict: PredictSettings = field(default_factory=PredictSettings)
 
 
-@dataclass(frozen=True)
-class Followed:
-    """One frame of a followed video.
-
-    Attributes:
-        prediction: image as the net saw it, density and detections.
-        tracks: boxes of confirmed tracks, in pixels of the original frame.
-    """
-
-    prediction: FramePrediction
-    tracks: Boxes
-
-
-def follow(
-    sequence: Sequence,
-    predictor: Predictor,
-    linker: LinkerSettings,
-    embedder: Embedder | None = None,
-) -> Iterator[Followed]:
-    """Yield every frame of a sequence with its people, in order, in bounded memory.
+def track(*sources: str | Path, **settings: Any) -> list[TrackedVideo]:
+    """Follow people through videos; the command line as a function.
 
     Args:
-        sequence: what to follow people through.
-        predictor: the net.
-        linker: how detections become tracks.
-        embedder: recognises people by their looks; None = nobody does.
+        sources: videos, as `TrackFlags.sources`.
+        settings: other fields of `TrackFlags`, e.g. ``out="runs/street", every=2``.
+
+    Returns:
+        One per video that is complete, in the order of the sources.
 
     Raises:
-        InputError: an unknown frame rate; frames that cannot be decoded, once all frames before
-            them have been given out.
+        InputError: sources, weights or settings that cannot be used, or a result that is there;
+            of several videos, when all others are done.
+
+    >>> [run] = track(video, out=folder, max_frames=20)
+    >>> run.summary["frames"]
+    20
+    >>> run.tracks().ltwh.shape[1]  # left, top, width, height in pixels
+    4
+    >>> list(run.counts().columns)
+    ['frame', 'time', 'density', 'tracks']
     """
-    size_hw = (sequence.height, sequence.width)
-    stream = stream_frames(sequence, size_hw=input_size(size_hw, predictor.test_px))
-    waiting: dict[int, FramePrediction] = {}
-    failure: list[InputError] = []
-
-    def frames() -> Iterator[tuple[int, Image]]:
-        try:
-            yield from stream
-        except InputError as error:
-            failure.append(error)  # raised when the frames on their way have come out
-
-    def detections() -> Iterator[tuple[int, Boxes]]:
-        for prediction in predictor.predict(frames(), size_hw):
-            waiting[prediction.frame] = prediction
-            yield prediction.frame, prediction.detections
-
-    original_wh = (sequence.width, sequence.height)
-    looker = Looker(embedder, linker, original_wh, device=predictor.settings.device)
-
-    def sight(frame: int, boxes: Boxes) -> Sight:
-        seen = waiting[frame]
-        return looker(seen.image, boxes, count=seen.count if predictor.has_density else None)
-
-    fps = sequence.require_fps()
-    for frame, tracks in link_stream(detections(), fps=fps, settings=linker, sight=sight):
-        yield Followed(waiting.pop(frame), tracks)
-    if failure:
-        raise failure[0]
+    return track_all(TrackFlags(tuple(map(str, sources)), **settings))
 
 
-def open_source(source: str, fps: float | None) -> Sequence:
-    """Open a path, or find the sequence of that name in the data root."""
-    path = Path(source)
-    if path.exists() or path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
-        return open_video(path, fps=fps)
-    return find_sequence(source, data_root(), fps=fps)
+def track_all(flags: TrackFlags) -> list[TrackedVideo]:
+    """Follow all sources: one here, several in a batch."""
+    sources = find_sources(flags.sources)
+    if not sources:
+        raise InputError("sources", "a video to follow", "none", "name one")
+    if len(sources) == 1:
+        return [track_one((flags, sources[0]))]
+    if flags.boxes or flags.show:
+        flag = "--boxes" if flags.boxes else "--show"
+        raise InputError(flag, "one source", f"{len(sources)}", "leave it out, or name one source")
+    tasks = {source.name: (flags, source) for source in sources}
+    words = {source.name: source.word for source in sources}
+    batch = Batch(Path(flags.out), words, resume=flags.resume)
+    return batch.run(track_one, tasks, flags.parallel)
 
 
-def require_new(paths: Iterable[Path]) -> None:
-    """Refuse to write over files that hold something; an empty one is left of a run that failed.
+def track_one(task: tuple[TrackFlags, Source]) -> TrackedVideo:
+    """Follow one source; returns what it came to.
 
     Raises:
-        InputError: names the first file that is in the way.
+        InputError: a source, weights or settings that cannot be used, or a result that is there.
     """
-    for path in paths:
-        if path.exists() and (path.is_dir() or path.stat().st_size):
-            raise InputError(path, "a new file", "one that is there", "use another --out")
+    flags, source = task
+    out = Path(flags.out)
+    done = read_summary(out, source.name) if flags.resume else None
+    if done:
+        return TrackedVideo(source.name, out, done)
+    footage = replace(
+        open_source(
+            source,
+            fps=flags.fps,
+            every=flags.every,
+            max_frames=flags.max_frames,
+            reconnect_s=flags.reconnect_s,
+        ),
+        name=source.name,
+    )
+    return Run(flags, source, footage).follow()
 
 
-def track(flags: TrackFlags) -> Path:
-    """Follow one source and write its result file; returns the file.
+class Run:
+    """One source on its way through the pipeline into its files."""
 
-    Raises:
-        InputError: source, weights or settings that cannot be used, or a result that is there.
-    """
-    sequence = open_source(flags.source, flags.fps)
-    sequence.require_fps()
-    linker = linker_settings(flags.linker, online=flags.online)
-    result = Path(flags.out) / f"{sequence.name}.txt"
-    video = Path(flags.out) / f"{sequence.name}.mp4"
-    require_new([result, video] if flags.video else [result])
-    trained = load_net(flags.weights or default_weights(rendered=False))
-    predictor = Predictor(trained, flags.predict)
-    embedder = choose_embedder(flags.embedder)
-    with ExitStack() as stack:
-        rows = stack.enter_context(ResultWriter(result))
-        overlay = stack.enter_context(OverlayWriter(video, sequence)) if flags.video else None
-        bar = stack.enter_context(progress_bar(sequence.length, unit="frame", title=sequence.name))
-        for item in follow(sequence, predictor, linker, embedder):
-            rows.write(item.tracks)
-            if overlay:
-                overlay.write(item.prediction.image, item.tracks, item.prediction.density)
-            people, density = len(item.tracks), f"{item.prediction.count:.1f}"
-            bar.set_postfix(people=people, density=density, refresh=False)
-            bar.update()
-    return result
+    def __init__(self, flags: TrackFlags, source: Source, footage: Footage) -> None:
+        self.flags, self.source, self.footage = flags, source, footage
+        self.out = Path(flags.out)
+        zones = [parse_zone(text, k) for k, text in enumerate(flags.zone, 1)]
+        lines = [parse_line(text, k) for k, text in enumerate(flags.line, 1)]
+        for marks in (zones, lines):
+            require_inside(marks, footage.width, footage.height)
+        self.counter, self.totals = Counter(zones, lines, footage.fps), Totals()
+        self.linker = linker_settings(flags.linker, online=flags.online)
+        config = {k: v for k, v in asdict(flags).items() if k not in PLACES}
+        self.states = StateFile(self.out, source.name, config | {"source": source.word})
+        self.sizes: dict[str, int] | None = None
+        state = self._stored()
+        self.detector = detector_for(flags)
+        embedder = choose_embedder(flags.embedder)
+        self.follower = Follower(footage, self.detector, self.linker, embedder, state=state)
+
+    def _stored(self) -> dict[str, Any] | None:
+        """What a run that was stopped left to go on from; without --resume nothing may be there."""
+        endings = [*ENDINGS, ".mp4"] if self.flags.video else ENDINGS
+        if not self.flags.resume:
+            remedy = "use another --out, or --resume"
+            require_new((self.out / f"{self.source.name}{end}" for end in endings), remedy)
+            return None
+        if self.footage.live:
+            raise InputError("--resume", "a recorded source", self.source.word, "leave it out")
+        state = self.states.load()
+        if state is None:
+            return None
+        self.counter, self.totals, self.sizes = state["counter"], state["totals"], state["sizes"]
+        follower: dict[str, Any] = state["follower"]
+        return follower
+
+    def follow(self) -> TrackedVideo:
+        """Follow everybody to the end, writing as it goes."""
+        flags, footage, before_s = self.flags, self.footage, self.totals.work_s
+        counter = self.counter
+        with ExitStack() as stack:
+            files = TrackFiles(self.out, footage.name, counter, self.sizes)
+            stack.enter_context(files)
+            overlay = stack.enter_context(self._overlay_writer()) if flags.video else None
+            window = stack.enter_context(Window(footage.name)) if flags.show else None
+            picture = Overlay(footage, counter.zones, counter.lines) if window else None
+            folder = self.out / f"{footage.name}-density"
+            maps = DensityFiles(folder, flags.density) if flags.density else None
+            bar = progress_bar(
+                footage.count,
+                unit="frame",
+                title=footage.name,
+                start=self.totals.frames,
+                shown=flags.parallel.workers == 1 and flags.parallel.ray is None,
+            )
+            stack.enter_context(bar)
+            start = time.monotonic()
+            for item in self.follower:
+                files.write(item.frame, item.seconds, item.tracks, item.density_count)
+                self.totals.add(item.seconds, item.tracks, item.density_count)
+                if maps:
+                    maps.write(item.frame, item.prediction.density)
+                if overlay:
+                    overlay.write(*_picture_of(item))
+                if window and picture and not window.show(picture.draw(*_picture_of(item))):
+                    break
+                self.totals.work_s = before_s + time.monotonic() - start
+                self.states.save_now_and_then(lambda: self._state(files))
+                bar.set_postfix(people=len(item.tracks), refresh=False)
+                bar.update()
+            summary = self._summary()
+            files.finish(summary)
+        self.states.remove()
+        return TrackedVideo(footage.name, self.out, summary)
+
+    def _overlay_writer(self) -> OverlayWriter:
+        """A video cannot be appended to: a run that goes on writes another."""
+        done = self.totals.frames
+        part = f".from-{1 + done * self.footage.step:06d}" if done else ""
+        path = self.out / f"{self.footage.name}{part}.mp4"
+        return OverlayWriter(path, self.footage, self.counter.zones, self.counter.lines)
+
+    def _state(self, files: TrackFiles) -> dict[str, Any]:
+        return {
+            "follower": self.follower.state(),
+            "counter": self.counter,
+            "totals": self.totals,
+            "sizes": files.sizes(),
+        }
+
+    def _summary(self) -> dict[str, Any]:
+        footage, detector = self.footage, self.detector
+        return {
+            "source": self.source.word,
+            "complete": True,
+            "width": footage.width,
+            "height": footage.height,
+            "fps": footage.fps,
+            **self.totals.summary(has_density=detector.has_density),
+            **({"counted": self.counter.totals()} if self.counter.totals() else {}),
+            "backend": detector.backend,
+            "config": asdict(self.flags),
+        }
+
+
+def _picture_of(item: Followed) -> tuple[Any, Any, Any]:
+    """What is drawn of a frame."""
+    density = item.prediction.density if item.density_count is not None else None
+    return item.prediction.image, item.tracks, density
+
+
+def detector_for(flags: TrackFlags) -> Predictor | GivenBoxes:
+    """The net, or the boxes of --boxes in its place."""
+    if flags.boxes is None:
+        return _predictor(flags.weights or str(default_weights(rendered=False)), flags.predict)
+    if flags.weights or flags.density:
+        flag = "--weights" if flags.weights else "--density"
+        raise InputError(flag, "a net", "--boxes, which take its place", "leave one of them out")
+    boxes, _ = unit_scores(read_boxes(Path(flags.boxes)))
+    return GivenBoxes(boxes, device=flags.predict.device)
+
+
+@lru_cache(maxsize=1)
+def _predictor(weights: str, settings: PredictSettings) -> Predictor:
+    """Load a net; the videos of a batch share it."""
+    return Predictor(load_net(weights), settings)
 
 
 @one_line_errors
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
-    print(f"tracks: {track(parse_flags(TrackFlags, arguments))}")
+    flags = parse_flags(TrackFlags, arguments)
+    for run in track_all(flags):
+        print(run.line())
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ from tqdm import tqdm
 
 
 def progress_bar(
-    total: int, *, unit: str, title: str | None = None, start: int = 0, shown: bool = True
+    total: int | None, *, unit: str, title: str | None = None, start: int = 0, shown: bool = True
 ) -> tqdm[NoReturn]:
     """Make a bar; use it as a context manager and call its `update` after each unit.
 
     Args:
-        total: units of the whole work.
+        total: units of the whole work; None = nobody knows.
         unit: what is counted, in the singular.
         title: what stands before the bar.
         start: units done earlier.

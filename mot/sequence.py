@@ -191,6 +191,24 @@ def open_video(path: str | os.PathLike[str], *, fps: float | None = None) -> Seq
     )
 
 
+def open_images(paths: list[Path], *, fps: float | None = None) -> Sequence:
+    """Take image files of one folder as the frames of a sequence, in natural order.
+
+    Raises:
+        InputError: no files, or files of several folders.
+    """
+    _require_rate(fps)
+    folders = sorted({path.parent for path in paths})
+    if len(folders) != 1:
+        got = f"{len(folders)}: {', '.join(map(str, folders[:NAMES_SHOWN]))}" if paths else "none"
+        raise InputError("images", "files of one folder", got, "narrow the pattern")
+    images = sorted((path.name for path in paths), key=_natural)
+    width, height = image_size(folders[0] / images[0])
+    name = folders[0].resolve().name
+    count = len(images)
+    return Sequence(name, folders[0], count, width, height, fps, folders[0], tuple(images))
+
+
 def list_sequences(root: str | os.PathLike[str]) -> list[Path]:
     """Folders below `root` (or `root` itself) that hold a sequence, sorted by name.
 

@@ -129,7 +129,7 @@ def video_seconds(path: Path) -> npt.NDArray[np.float64]:
     with _open(path) as container:
         tick = float(container.streams.video[0].time_base)
     times = _index_packets(path).times
-    return (times - times[:1]) * tick
+    return np.asarray((times - times[:1]) * tick, np.float64)
 
 
 def to_rgb(frame: Any, shape: Shape, where: str) -> Image:

@@ -23,6 +23,7 @@ from mot.shapes import expect
 from nets.backends import Runner, make_runner
 from nets.frame_stack import FrameStack, build_net
 from nets.settings import NetSettings
+from nets.training import choose_device
 from nets.weights import check_state, load_weights
 
 FloatMap = npt.NDArray[np.float32]
@@ -189,9 +190,23 @@ class Predictor:
             expected = f"0 .. {self.frames - 1} (the net's T is {self.frames})"
             raise InputError("--overlap", expected, settings.overlap, "choose a smaller overlap")
         self.settings = settings
+        self.device = str(choose_device(settings.device))
+        self.backend = settings.backend
         self.run_window = runner or make_runner(
             net, backend=settings.backend, device=settings.device, amp=settings.amp
         )
+
+    def input_size(self, size_hw: tuple[int, int]) -> tuple[int, int]:
+        """Height and width at which the net sees frames of this size."""
+        return input_size(size_hw, self.test_px)
+
+    def restart(self, place: int) -> int:
+        """From which place in a stream on the windows must run to say the same of frame `place`.
+
+        Places count from 0. The windows begin where those of a run from the start do.
+        """
+        hop = self.frames - self.settings.overlap
+        return max(0, (place - self.frames) // hop + 1) * hop
 
     def predict(
         self, frames: Iterable[tuple[int, Image]], size_hw: tuple[int, int]

@@ -25,6 +25,9 @@ class Looker:
         settings: of the linker, for the camera's motion and whether looks count.
         size_wh: width and height of the original frames, in whose pixels boxes are.
         device: cpu, cuda, mps or auto.
+
+    Attributes:
+        camera: tells its motion; all that is remembered from one frame to the next.
     """
 
     def __init__(
@@ -36,7 +39,7 @@ class Looker:
         device: str = "auto",
     ) -> None:
         self._embedder = embedder if settings.recall_s > 0 else None
-        self._camera = None if settings.camera == "none" else CameraMotion(settings.camera)
+        self.camera = None if settings.camera == "none" else CameraMotion(settings.camera)
         self._size = np.array(size_wh, np.float64)
         self._device = str(choose_device(device))
 
@@ -50,8 +53,8 @@ class Looker:
         """
         scale = self._size / (image.shape[1], image.shape[0])
         camera = None
-        if self._camera is not None:
-            camera = self._camera.estimate(image, detections.ltwh, scale)
+        if self.camera is not None:
+            camera = self.camera.estimate(image, detections.ltwh, scale)
         look: Look | None = None
         if self._embedder is not None:
             look = partial(self._look, self._embedder, image, 1 / np.tile(scale, 2))

@@ -1,18 +1,24 @@
+import doctest
+import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import av
+import h5py
+import numpy as np
+import pandas as pd
 import pytest
 
 import track as tracking
 from mot.annotations import read_results
-from mot.sequence import open_sequence
-from nets.predict import Predictor, PredictSettings, load_net
-from reid.linker import MENU
+from mot.track_files import TrackFiles
+from nets.predict import PredictSettings
 from tests.conftest import FPS, FRAMES, complaint, write_images, write_video
 
 ROOT = Path(tracking.__file__).parent
@@ -69,18 +75,6 @@ def test_the_overlay_has_every_frame_once(video, tiny_weights, tmp_path):
         assert sum(1 for _ in container.decode(video=0)) == 20
 
 
-def test_every_frame_comes_once_with_its_own_picture(scene, tiny_weights):
-    sequence = open_sequence(scene)
-    predictor = Predictor(load_net(tiny_weights), PredictSettings(backend="torch", amp="off"))
-    frames = []
-    for item in tracking.follow(sequence, predictor, MENU["byte"]):
-        frames.append(item.prediction.frame)
-        grey = float(item.prediction.image[:6].mean())  # a frame's grey tells its number
-        assert grey == pytest.approx(20 * item.prediction.frame, abs=6)
-        assert set(item.tracks.frame) <= {item.prediction.frame}
-    assert frames == list(range(1, FRAMES + 1))
-
-
 def test_a_video_that_ends_early_keeps_its_rows(make_scene, tiny_weights, tmp_path, capsys):
     folder = make_scene("short", frames=10, video=True, seqLength=30)
     assert run(folder, "--out", tmp_path / "run", weights=tiny_weights) == 2
@@ -109,7 +103,7 @@ def test_nothing_is_written_over(video, tiny_weights, tmp_path, capsys):
         (["{video}", "--fps", "-1"], "--fps"),
         (["{video}", "--min-score", "2"], "--min-score"),
         (["{text}"], "text"),
-        ([], "(required)"),
+        ([], "a video to follow"),
     ],
 )
 def test_what_cannot_be_used_ends_in_one_line(
@@ -140,3 +134,165 @@ def test_ctrl_c_leaves_whole_rows(tiny_weights, tmp_path):
     assert errors.count("\n") == 1 and "interrupted" in errors
     assert result.read_text().endswith("\n")
     assert 1 <= read_results(result).frame.max() < 3000
+
+
+FILES = (".txt", ".csv", ".counts.csv", ".zones.csv", ".lines.csv")
+MARKS = ("--zone", "door=0,0,40,0,40,40,0,40", "--line", "fence=0,20,64,20")
+
+
+def test_all_tables_agree(video, tiny_weights, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert run(video, "--every", 2, *MARKS, "--out", out, weights=tiny_weights) is None
+    rows = pd.read_csv(out / "street.csv")
+    tracks = read_results(out / "street.txt")
+    assert rows.frame.tolist() == tracks.frame.tolist() and set(rows.frame) <= set(range(1, 21, 2))
+    np.testing.assert_allclose(rows[["x", "y", "w", "h"]], tracks.ltwh, atol=0.011)
+    pd.testing.assert_frame_equal(pd.read_parquet(out / "street.parquet"), rows)
+    counts = pd.read_csv(out / "street.counts.csv")
+    assert counts.frame.tolist() == list(range(1, 21, 2))
+    np.testing.assert_allclose(counts.time, (counts.frame - 1) / FPS, atol=0.001)
+    per_frame = rows.groupby("frame").size().reindex(counts.frame, fill_value=0)
+    assert counts.tracks.tolist() == per_frame.tolist()
+    zones = pd.read_csv(out / "street.zones.csv")
+    assert (zones.people <= counts.tracks).all() and set(zones.zone) == {"door"}
+    summary = json.loads((out / "street.json").read_text())
+    assert summary["complete"] and summary["frames"] == 10
+    assert summary["people"] == rows.id.nunique() and summary["max_tracks"] == counts.tracks.max()
+    assert summary["mean_density"] == pytest.approx(counts.density.mean(), abs=0.002)
+    assert set(summary["counted"]) == {"door", "fence"}
+    assert f"{summary['people']} people in 10 frames" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["npy", "h5"])
+def test_density_maps_sum_to_the_count(video, tiny_weights, tmp_path, kind):
+    out = tmp_path / "run"
+    arguments = (video, "--max-frames", 4, "--density", kind, "--out", out)
+    assert run(*arguments, weights=tiny_weights) is None
+    counts = pd.read_csv(out / "street.counts.csv")
+    for frame, count in zip(counts.frame, counts.density, strict=True):
+        path = out / "street-density" / f"{frame:06d}.{kind}"
+        density = np.load(path) if kind == "npy" else h5py.File(path)["density"][:]
+        assert density.ndim == 2 and density.sum() == pytest.approx(count, abs=0.002)
+
+
+def test_boxes_of_ones_own_detector(make_scene, tmp_path, capsys):
+    folder = make_scene("scene")
+    boxes = folder / "det" / "det.txt"
+    assert run(folder, "--boxes", boxes, "--out", tmp_path / "run") is None
+    tracks = read_results(tmp_path / "run" / "scene.txt")
+    assert set(tracks.id) == {1} and len(tracks) == 12
+    assert pd.read_csv(tmp_path / "run" / "scene.counts.csv").density.isna().all()
+    assert run(folder, "--boxes", boxes, "--density", "npy", "--out", tmp_path / "other") == 2
+    assert "--density" in complaint(capsys)
+
+
+def test_a_run_that_is_killed_goes_on_to_the_same_bytes(tiny_weights, tmp_path, monkeypatch):
+    monkeypatch.setattr("mot.track_run.SAVE_S", 0.0)
+    write_video(tmp_path / "street.mp4", 40)
+    arguments = [tmp_path / "street.mp4", *MARKS]
+    assert run(*arguments, "--out", tmp_path / "whole", weights=tiny_weights) is None
+    out = tmp_path / "killed"
+
+    class Killed(BaseException):
+        """What no handler may catch, like a kill."""
+
+    write = TrackFiles.write
+    for stop in (3, 17, 18, 39):
+
+        def die(self, frame, *rest, stop=stop):
+            write(self, frame, *rest)
+            if frame == stop:
+                raise Killed
+
+        monkeypatch.setattr(TrackFiles, "write", die)
+        with pytest.raises(Killed):
+            run(*arguments, "--resume", "--out", out, weights=tiny_weights)
+        for ending in FILES:
+            assert (out / f"street{ending}").read_bytes().endswith(b"\n" if stop > 3 else b"")
+    monkeypatch.setattr(TrackFiles, "write", write)
+    assert run(*arguments, "--resume", "--out", out, weights=tiny_weights) is None
+    for ending in FILES:
+        whole = (tmp_path / "whole" / f"street{ending}").read_bytes()
+        assert (out / f"street{ending}").read_bytes() == whole
+    before, after = (
+        json.loads((tmp_path / place / "street.json").read_text()) for place in ("whole", "killed")
+    )
+    assert before["people"] == after["people"] and before["counted"] == after["counted"]
+    assert not (out / "street.resume").exists()
+
+
+def test_a_run_goes_on_with_the_same_settings_only(video, tiny_weights, tmp_path, capsys):
+    out = tmp_path / "run"
+    out.mkdir()
+    stored = {"config": {"online": True}, "state": {}}
+    (out / "street.resume").write_bytes(pickle.dumps(stored))
+    assert run(video, "--resume", "--out", out, weights=tiny_weights) == 2
+    assert "same settings" in complaint(capsys)
+    (out / "street.resume").write_bytes(b"half a pick")
+    assert run(video, "--resume", "--out", out, weights=tiny_weights) == 2
+    assert "delete it" in complaint(capsys)
+
+
+def test_a_batch_lists_what_is_done_and_goes_on_with_the_rest(tiny_weights, tmp_path, capsys):
+    for place in ("north/gate.mp4", "south/gate.mp4"):
+        write_video(tmp_path / place, 8)
+    (tmp_path / "south" / "yard.mp4").write_text("no video")
+    out = tmp_path / "run"
+    arguments = (tmp_path / "*" / "*.mp4", "--out", out)
+    assert run(*arguments, weights=tiny_weights) == 2
+    assert "1 of 3 failed: yard" in complaint(capsys)
+    table = pd.read_csv(out / "summary.csv")
+    assert table.name.tolist() == ["north-gate", "south-gate"] and (table.frames == 8).all()
+    assert run(*arguments, weights=tiny_weights) == 2
+    assert "--resume" in complaint(capsys)
+    write_video(tmp_path / "south" / "yard.mp4", 8)
+    done = (out / "north-gate.csv").stat().st_mtime_ns
+    assert run(*arguments, "--resume", weights=tiny_weights) is None
+    assert (out / "north-gate.csv").stat().st_mtime_ns == done
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert {entry["status"] for entry in manifest.values()} == {"done"}
+    assert len(pd.read_csv(out / "summary.csv")) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", [("--workers", "2"), ("--ray", "local")])
+def test_workers_and_ray_give_what_one_process_gives(tiny_weights, tmp_path, where):
+    if "--ray" in where:
+        pytest.importorskip("ray")
+    for name in ("a", "b"):
+        write_video(tmp_path / f"{name}.mp4", 10)
+    for out, how in (("one", ()), ("many", where)):
+        arguments = (tmp_path / "*.mp4", *how, "--out", tmp_path / out)
+        assert run(*arguments, weights=tiny_weights) is None
+    for name in ("a.txt", "b.csv", "b.counts.csv"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
+
+
+def test_the_function_in_its_docstring(video, tiny_weights, tmp_path):
+    given = {"weights": str(tiny_weights), "predict": PredictSettings(backend="torch", amp="off")}
+    names = {
+        "track": partial(tracking.track, **given),
+        "video": video,
+        "folder": str(tmp_path / "run"),
+    }
+    [example] = doctest.DocTestFinder(recurse=False).find(tracking.track, "track", globs=names)
+    assert doctest.DocTestRunner().run(example).failed == 0 < len(example.examples)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--zone", "5,5,9,9,5,9", "--every", "0"], "--every"),
+        (["--zone", "500,5,900,9,500,900"], "outside"),
+        (["--line", "1,1"], "--line"),
+        (["--density", "png"], "--density"),
+        (["--show"], "--show"),
+    ],
+)
+def test_settings_that_cannot_be(
+    video, tiny_weights, tmp_path, capsys, monkeypatch, arguments, message
+):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert run(video, *arguments, "--out", tmp_path / "run", weights=tiny_weights) == 2
+    assert message in complaint(capsys)

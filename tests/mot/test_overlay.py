@@ -6,6 +6,7 @@ import pytest
 
 from mot.boxes import Boxes
 from mot.errors import InputError
+from mot.footage import footage_of
 from mot.overlay import OverlayWriter
 from mot.sequence import open_sequence
 
@@ -26,7 +27,7 @@ def decoded(path):
 def test_one_picture_per_frame_with_boxes_trails_and_density(scene, tmp_path):
     density = np.zeros((6, 8), np.float32)
     density[4, 7] = 1.0
-    with OverlayWriter(tmp_path / "out.mp4", open_sequence(scene)) as overlay:
+    with OverlayWriter(tmp_path / "out.mp4", footage_of(open_sequence(scene))) as overlay:
         for number, image in enumerate(images(12), 1):
             overlay.write(image, walker(number), density)
             assert (image == 40).all()
@@ -40,7 +41,7 @@ def test_one_picture_per_frame_with_boxes_trails_and_density(scene, tmp_path):
 
 
 def test_boxes_are_scaled_to_the_images_that_come(scene, tmp_path):
-    with OverlayWriter(tmp_path / "out.mp4", open_sequence(scene)) as overlay:
+    with OverlayWriter(tmp_path / "out.mp4", footage_of(open_sequence(scene))) as overlay:
         overlay.write(images(1, (96, 128))[0], walker(10))
     frame = decoded(tmp_path / "out.mp4")[0].astype(int)
     assert frame.shape == (96, 128, 3)
@@ -49,7 +50,7 @@ def test_boxes_are_scaled_to_the_images_that_come(scene, tmp_path):
 
 
 def test_frames_without_people_and_empty_density(scene, tmp_path):
-    with OverlayWriter(tmp_path / "out.mp4", open_sequence(scene)) as overlay:
+    with OverlayWriter(tmp_path / "out.mp4", footage_of(open_sequence(scene))) as overlay:
         for image in images(3):
             overlay.write(image, Boxes.empty(), np.zeros((6, 8), np.float32))
     frames = decoded(tmp_path / "out.mp4")
@@ -58,26 +59,26 @@ def test_frames_without_people_and_empty_density(scene, tmp_path):
 
 @pytest.mark.parametrize("fps", [0.4, 25.0])
 def test_memory_is_that_of_the_trails(scene, tmp_path, fps):
-    sequence = replace(open_sequence(scene), fps=fps)
-    with OverlayWriter(tmp_path / "out.mp4", sequence) as overlay:
+    footage = footage_of(replace(open_sequence(scene), fps=fps))
+    with OverlayWriter(tmp_path / "out.mp4", footage) as overlay:
         for number, image in enumerate(images(60), 1):
             overlay.write(image, walker(number))
-        assert len(overlay._recent) == overlay.trail == max(1, round(2 * fps))
+        assert len(overlay._overlay._recent) == overlay._overlay.trail == max(1, round(2 * fps))
 
 
 def test_no_frames_no_file(scene, tmp_path):
-    with OverlayWriter(tmp_path / "out.mp4", open_sequence(scene)):
+    with OverlayWriter(tmp_path / "out.mp4", footage_of(open_sequence(scene))):
         pass
     assert not (tmp_path / "out.mp4").exists()
 
 
 def test_an_unknown_rate_names_the_flag(scene, tmp_path):
     with pytest.raises(InputError, match="--fps"):
-        OverlayWriter(tmp_path / "out.mp4", replace(open_sequence(scene), fps=None))
+        OverlayWriter(tmp_path / "out.mp4", footage_of(replace(open_sequence(scene), fps=None)))
 
 
 def test_what_was_written_plays_after_an_error(scene, tmp_path):
-    overlay = OverlayWriter(tmp_path / "out.mp4", open_sequence(scene))
+    overlay = OverlayWriter(tmp_path / "out.mp4", footage_of(open_sequence(scene)))
     with pytest.raises(KeyboardInterrupt), overlay:
         for number, image in enumerate(images(5), 1):
             overlay.write(image, walker(number))

@@ -1,0 +1,117 @@
+"""Many videos in one folder of results: a list of what is done, and one table of what came of it.
+
+`manifest.json` and `summary.csv` are written anew, whole, whenever a video is done, so that a batch
+that was killed goes on with what is left.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mot.atomic import write_text
+from mot.errors import InputError
+from mot.parallel import ParallelSettings, run_all
+from mot.progress import progress_bar
+from mot.track_run import TrackedVideo, read_summary
+
+MANIFEST, TABLE = "manifest.json", "summary.csv"
+COLUMNS = (
+    "name",
+    "source",
+    "frames",
+    "seconds",
+    "people",
+    "mean_tracks",
+    "max_tracks",
+    "mean_density",
+    "max_density",
+    "frames_per_second",
+)
+
+Task = TypeVar("Task")
+
+
+class Batch:
+    """Several videos that are followed into one folder.
+
+    Args:
+        out: folder of the run.
+        sources: name -> what the user called it.
+        resume: go on with the batch that is there.
+
+    Raises:
+        InputError: a batch is there and is not to be gone on with, or holds other videos.
+    """
+
+    def __init__(self, out: Path, sources: Mapping[str, str], *, resume: bool) -> None:
+        self._out = out
+        self._entries = {
+            name: {"source": word, "status": "waiting"} for name, word in sources.items()
+        }
+        path = out / MANIFEST
+        if path.exists() and not resume:
+            raise InputError(path, "a new folder", "a batch", "use another --out, or --resume")
+        if path.exists():
+            self._check_same(path)
+
+    def _check_same(self, path: Path) -> None:
+        try:
+            before = {n: e["source"] for n, e in json.loads(path.read_text("utf-8")).items()}
+        except (ValueError, AttributeError, TypeError, KeyError) as error:
+            raise InputError(path, "the list of a batch", error, "delete it") from error
+        for name, entry in self._entries.items():
+            if before.get(name, entry["source"]) != entry["source"]:
+                got = f"{entry['source']} where {before[name]} was"
+                raise InputError(path, f"the same video as {name}", got, "use another --out")
+
+    def run(
+        self,
+        function: Callable[[Task], TrackedVideo],
+        tasks: Mapping[str, Task],
+        settings: ParallelSettings,
+    ) -> list[TrackedVideo]:
+        """Follow all videos; returns those that are done, in the order of the tasks.
+
+        Raises:
+            InputError: names what failed, when everything else is done.
+        """
+        done: dict[str, TrackedVideo] = {}
+        self._write()
+        several = settings.workers > 1 or settings.ray is not None
+        with progress_bar(len(tasks), unit="video", title="videos", shown=several) as bar:
+            for outcome in run_all(function, tasks, settings):
+                entry = self._entries[outcome.name]
+                if outcome.answer is not None:
+                    done[outcome.name] = outcome.answer
+                    entry["status"] = "done"
+                else:
+                    entry |= {"status": "failed", "error": str(outcome.error)}
+                self._write()
+                bar.update()
+        failed = [name for name, entry in self._entries.items() if entry["status"] == "failed"]
+        if failed:
+            reason = self._entries[failed[0]]["error"]
+            raise InputError(
+                self._out / MANIFEST,
+                "all videos done",
+                f"{len(failed)} of {len(tasks)} failed: {', '.join(failed)} ({reason})",
+                "mend the cause and go on with --resume",
+            )
+        return [done[name] for name in tasks]
+
+    def _write(self) -> None:
+        text = json.dumps(self._entries, indent=2, ensure_ascii=False)
+        write_text(self._out / MANIFEST, text + "\n")
+        table = io.StringIO()
+        writer = csv.DictWriter(table, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        for name, entry in self._entries.items():
+            row: dict[str, Any] | None = read_summary(self._out, name)
+            if row and entry["status"] == "done":
+                writer.writerow({"name": name, **row})
+        write_text(self._out / TABLE, table.getvalue())

@@ -1,0 +1,134 @@
+"""What following a video leaves behind, written as it goes: rows, counts, events, a summary.
+
+Every file holds whole lines at any moment. Their sizes are what a run that is taken up again goes
+on from. docs/formats.md shows the columns.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pyarrow.csv
+import pyarrow.parquet
+
+from mot.annotations import ResultWriter
+from mot.atomic import atomic_path, write_text
+from mot.boxes import Boxes
+from mot.counting import Counter
+from mot.growing import GrowingFile
+
+ROWS = "frame,time,id,x,y,w,h,score"
+COUNTS = "frame,time,density,tracks"
+OCCUPANCY = "frame,time,zone,people,entered,left"
+CROSSINGS = "frame,time,line,direction,id,in,out"
+ENDINGS = (".txt", ".csv", ".counts.csv", ".zones.csv", ".lines.csv", ".parquet", ".json")
+
+
+class TrackFiles:
+    """The text files of one followed video; a context manager.
+
+    Args:
+        out: folder of the run.
+        name: of the video; files begin with it.
+        counter: zones and lines to count at.
+        sizes: as `sizes()` gave them, to go on from; none = start anew.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+
+    def __init__(
+        self, out: Path, name: str, counter: Counter, sizes: Mapping[str, int] | None = None
+    ) -> None:
+        self.out, self.name, self.counter = out, name, counter
+        sizes = sizes or {}
+        with ExitStack() as stack:
+            txt = self.path(".txt")
+            self._mot = stack.enter_context(ResultWriter(txt, keep=sizes.get(".txt", 0)))
+            self._tables: dict[str, GrowingFile] = {}
+            headings = {".csv": ROWS, ".counts.csv": COUNTS}
+            headings |= {".zones.csv": OCCUPANCY} if counter.zones else {}
+            headings |= {".lines.csv": CROSSINGS} if counter.lines else {}
+            for ending, heading in headings.items():
+                table = GrowingFile(self.path(ending), keep=sizes.get(ending, 0))
+                self._tables[ending] = stack.enter_context(table)
+                if not table.size:
+                    table.write(f"{heading}\n".encode())
+            self._open = stack.pop_all()
+
+    def path(self, ending: str) -> Path:
+        """The file with this ending."""
+        return self.out / f"{self.name}{ending}"
+
+    def write(self, frame: int, seconds: float, tracks: Boxes, density: float | None) -> None:
+        """Add a frame.
+
+        Args:
+            frame: 1-based number.
+            seconds: since the first frame.
+            tracks: its boxes.
+            density: number of people by density; None = there is none.
+
+        Raises:
+            OSError: the disk is full; every file ends with a whole frame, of the last two at most.
+        """
+        self._mot.write(tracks)
+        when = f"{frame},{seconds:.3f}"
+        columns = (tracks.id, tracks.x, tracks.y, tracks.w, tracks.h, tracks.score)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        self._write(
+            ".csv",
+            [f"{when},%d,%.2f,%.2f,%.2f,%.2f,%.4f" % row for row in rows],  # noqa: UP031
+        )
+        people = "" if density is None else f"{density:.3f}"
+        self._write(".counts.csv", [f"{when},{people},{len(tracks)}"])
+        zones, crossings = self.counter.update(frame, tracks)
+        if zones:
+            self._write(
+                ".zones.csv", [f"{when},{z.zone},{z.people},{z.entered},{z.left}" for z in zones]
+            )
+        for c in crossings:
+            way = "in" if c.inward else "out"
+            row = f"{when},{c.line},{way},{c.id},{c.people_in},{c.people_out}"
+            self._write(".lines.csv", [row])
+
+    def _write(self, ending: str, rows: list[str]) -> None:
+        self._tables[ending].write("".join(f"{row}\n" for row in rows).encode())
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file, by ending."""
+        return {".txt": self._mot.size} | {e: table.size for e, table in self._tables.items()}
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Write the rows as Parquet as well, and the summary as JSON; both appear whole."""
+        with atomic_path(self.path(".parquet")) as temporary:
+            _to_parquet(self.path(".csv"), temporary)
+        text = json.dumps(dict(summary), indent=2, ensure_ascii=False)
+        write_text(self.path(".json"), text + "\n")
+
+    def close(self) -> None:
+        """Close all files."""
+        self._open.close()
+
+    def __enter__(self) -> TrackFiles:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _to_parquet(source: Path, target: Path) -> None:
+    """Copy the CSV of rows into a Parquet file, a block at a time."""
+    types = {name: pyarrow.float64() for name in ROWS.split(",")}
+    types |= {"frame": pyarrow.int64(), "id": pyarrow.int64()}
+    options = pyarrow.csv.ConvertOptions(column_types=types)
+    with (
+        pyarrow.csv.open_csv(source, convert_options=options) as blocks,
+        pyarrow.parquet.ParquetWriter(target, blocks.schema) as writer,
+    ):
+        for block in blocks:
+            writer.write_batch(block)

@@ -1,0 +1,59 @@
+"""Boxes from a file in the place of a net's: for those who have a detector of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mot.annotations import read_detections
+from mot.boxes import Boxes
+from mot.images import Image
+from nets.predict import FramePrediction, input_size
+from nets.training import choose_device
+
+SEEN_PX = 640 * 360  # enough for the camera's motion and for crops of people
+
+
+class GivenBoxes:
+    """Detections of a file, frame by frame; there is no density.
+
+    Args:
+        detections: rows of all frames, scores in 0..1.
+        device: for what else looks at the frames: cpu, cuda, mps or auto.
+    """
+
+    has_density = False
+    backend = "boxes"
+
+    def __init__(self, detections: Boxes, *, device: str = "auto") -> None:
+        self.device = str(choose_device(device))
+        self._detections = detections[np.argsort(detections.frame, kind="stable")]
+
+    def input_size(self, size_hw: tuple[int, int]) -> tuple[int, int]:
+        """Size at which frames are looked at."""
+        return input_size(size_hw, SEEN_PX)
+
+    def restart(self, place: int) -> int:
+        """Every frame is a matter of its own."""
+        return place
+
+    def predict(
+        self, frames: Iterable[tuple[int, Image]], size_hw: tuple[int, int]
+    ) -> Iterator[FramePrediction]:
+        """Yield the boxes of every frame of a stream, in order."""
+        nothing = np.zeros((1, 1), np.float32)
+        rows = self._detections
+        for number, image in frames:
+            first, last = np.searchsorted(rows.frame, [number, number + 1])
+            yield FramePrediction(number, image, nothing, rows[first:last])
+
+
+def read_boxes(path: Path) -> Boxes:
+    """Read detections in MOT's text format; those of tracks lose their ids.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
+    return read_detections(path)

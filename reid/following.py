@@ -1,0 +1,186 @@
+"""From frames to tracks: a detector, the linker's eyes and the linker, one behind the other.
+
+Nothing of it grows with the video. What is known between two frames can be stored, so that a run
+is taken up where it was stopped, and goes on to the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mot.boxes import Boxes
+from mot.errors import InputError
+from mot.footage import Footage, Size
+from mot.images import Image
+from reid.embedder import Embedder
+from reid.linker import LinkerSettings
+from reid.linking import LinkStream
+from reid.looker import Looker
+from reid.stages import Numbered
+
+
+class Prediction(Protocol):
+    """What a detector says of one frame."""
+
+    @property
+    def frame(self) -> int:
+        """1-based number."""
+
+    @property
+    def image(self) -> Image:
+        """The frame as the detector saw it, RGB (H, W, 3)."""
+
+    @property
+    def density(self) -> npt.NDArray[np.float32]:
+        """People per cell (h, w)."""
+
+    @property
+    def detections(self) -> Boxes:
+        """Boxes in pixels of the original frame, scores in 0..1."""
+
+    @property
+    def count(self) -> float:
+        """Number of people by density."""
+
+
+class Detector(Protocol):
+    """Finds people in a stream of frames: a net, or a file with boxes."""
+
+    @property
+    def has_density(self) -> bool:
+        """Whether it counts people by density as well."""
+
+    @property
+    def device(self) -> str:
+        """Where it computes: cpu, cuda or mps."""
+
+    def input_size(self, size_hw: Size) -> Size:
+        """Height and width at which it wants frames of this size."""
+
+    def restart(self, place: int) -> int:
+        """From which place in the stream on it must see frames to say the same of `place`."""
+
+    def predict(self, frames: Iterable[tuple[int, Image]], size_hw: Size) -> Iterator[Prediction]:
+        """Yield a prediction for every frame, in order."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """One frame of a followed video.
+
+    Attributes:
+        prediction: image as the detector saw it, density and detections.
+        tracks: boxes of confirmed tracks, in pixels of the original frame.
+        seconds: from the first frame to this one.
+        density_count: number of people by density; None = unknown.
+    """
+
+    prediction: Prediction
+    tracks: Boxes
+    seconds: float
+    density_count: float | None
+
+    @property
+    def frame(self) -> int:
+        """1-based number."""
+        return self.prediction.frame
+
+
+class Follower:
+    """Follows people through footage; iterate over it once.
+
+    Args:
+        footage: frames.
+        detector: finds people in them.
+        settings: how detections become tracks.
+        embedder: recognises people by their looks; None = nobody does.
+        state: of an earlier run over the same footage with the same settings, to go on from.
+
+    Yields:
+        Every frame with its people, in order.
+
+    Raises:
+        InputError: frames that cannot be decoded, once all frames before them have been given out.
+    """
+
+    def __init__(
+        self,
+        footage: Footage,
+        detector: Detector,
+        settings: LinkerSettings,
+        embedder: Embedder | None = None,
+        *,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._footage, self._detector = footage, detector
+        size_wh = footage.width, footage.height
+        self._looker = Looker(embedder, settings, size_wh, device=detector.device)
+        self._stream = LinkStream(settings, footage.fps)
+        self._linked = 0  # number of the last frame that the linker has seen
+        self._given = 0  # frames that have been given out
+        self._ready: deque[Numbered] = deque()
+        if state is not None:
+            self._stream, self._looker.camera = state["stream"], state["camera"]
+            self._linked, self._given = state["linked"], state["given"]
+            self._ready = state["ready"]
+        self._waiting: dict[int, Prediction] = {}
+        self._failure: InputError | None = None
+
+    def state(self) -> dict[str, Any]:
+        """All that is known between two frames; to be pickled before the next one is asked for."""
+        return {
+            "stream": self._stream,
+            "camera": self._looker.camera,
+            "linked": self._linked,
+            "given": self._given,
+            "ready": self._ready,
+        }
+
+    @property
+    def given(self) -> int:
+        """Frames that have been given out, those of an earlier run included."""
+        return self._given
+
+    def __iter__(self) -> Iterator[Followed]:
+        footage = self._footage
+        first = 1 + self._given * footage.step  # the one that is to come out next
+        for prediction in self._detector.predict(self._frames(), footage.size_hw):
+            if prediction.frame < first:
+                continue
+            self._waiting[prediction.frame] = prediction
+            if prediction.frame > self._linked:
+                self._link(prediction)
+            yield from self._give()
+        self._ready += self._stream.finish()
+        yield from self._give()
+        if self._failure:
+            raise self._failure
+
+    def _frames(self) -> Iterator[tuple[int, Image]]:
+        """Frames from the first that matters on; a failure waits until those before are out."""
+        footage, detector = self._footage, self._detector
+        first = 1 + detector.restart(self._given) * footage.step
+        try:
+            yield from footage.read(detector.input_size(footage.size_hw), first)
+        except InputError as error:
+            self._failure = error
+
+    def _link(self, prediction: Prediction) -> None:
+        count = prediction.count if self._detector.has_density else None
+        sight = self._looker(prediction.image, prediction.detections, count=count)
+        self._linked = prediction.frame
+        self._ready += self._stream.push(prediction.frame, prediction.detections, sight)
+
+    def _give(self) -> Iterator[Followed]:
+        while self._ready and self._ready[0][0] in self._waiting:
+            number, tracks = self._ready.popleft()
+            prediction = self._waiting.pop(number)
+            self._given += 1
+            count = prediction.count if self._detector.has_density else None
+            yield Followed(prediction, tracks, self._footage.seconds(number), count)
