@@ -13,7 +13,7 @@ ROOMS = ("mot", "labelmaps", "nets", "reid", "benchmarks")
 def sources() -> list[str]:
     files = [p for room in ROOMS for p in (ROOT / room).rglob("*.py")]
     named = [p.relative_to(ROOT).as_posix() for p in files if p.name != "__init__.py"]
-    return sorted([*named, "train.py", "eval.py", "track.py"])
+    return sorted([*named, "train.py", "eval.py", "track.py", "footfall.py"])
 
 
 def test_the_file_map_lists_every_file_once() -> None:

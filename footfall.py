@@ -1,0 +1,55 @@
+"""The `footfall` command: every command of the house by its short name.
+
+footfall track street.mp4 --out runs/street     is     python track.py street.mp4 --out runs/street
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from mot.errors import InputError, one_line_errors
+
+COMMANDS = {
+    "track": ("track", "follow people through videos"),
+    "eval": ("eval", "score a net or detections on sequences with a truth"),
+    "train": ("train", "train a net"),
+    "view": ("mot.view", "show result files beside the truth"),
+    "extract": ("reid.extract", "cut crops of people out of sequences"),
+    "train-reid": ("reid.train", "train an embedder on crops"),
+    "eval-reid": ("reid.eval", "score an embedder's retrieval"),
+    "tune": ("reid.tune", "search a linker's settings"),
+    "calibrate": ("nets.calibrate", "make a net's scores mean something"),
+}
+
+
+def usage() -> str:
+    """What there is, one line a command."""
+    width = max(map(len, COMMANDS))
+    rows = [f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    lines = ["usage: footfall COMMAND [FLAGS]", "", *rows, "", "footfall COMMAND --help explains."]
+    return "\n".join(lines)
+
+
+@one_line_errors
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command that the first argument names with the rest of them."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given or given[0] in ("-h", "--help"):
+        print(usage())
+        return
+    if given[0] == "--version":
+        try:
+            print(version("footfall"))
+        except PackageNotFoundError:
+            print("not installed: a checkout")
+        return
+    name, *flags = given
+    if name not in COMMANDS:
+        raise InputError("footfall", f"one of {', '.join(COMMANDS)}", name, "see footfall --help")
+    importlib.import_module(COMMANDS[name][0]).main(flags)
+
+
+if __name__ == "__main__":
+    main()
