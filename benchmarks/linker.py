@@ -31,6 +31,7 @@ class DenseLinker(Linker):
         xywh: npt.NDArray[np.float64],
         score: npt.NDArray[np.float32],
         steady: npt.NDArray[np.bool_],
+        seconds: float,
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
         s, tracks = self.settings, self._tracks
         iou = iou_matrix(cornered(tracks.state[POSITION]), cornered(xywh))
