@@ -106,16 +106,27 @@ def count(error: Tensor, valid: Tensor) -> Tensor:
     return (error * valid).sum(dim=(-2, -1)).abs()
 
 
-DENSITY_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mse": mse,
-    "l1": l1,
-    "focal": focal,
-    "count": count,
-}
+@dataclass(frozen=True)
+class DensityLoss:
+    """A loss between density maps.
 
-# An error of one person per person-sized spot is worth about 1 in each loss: a spot's density is
-# tens of times the mean, which squared would drown the other losses.
-SHARES = {"mse": 0.02, "l1": 0.5, "focal": 0.5, "count": 1.0}
+    Attributes:
+        of: (error, valid), both (B, T, h, w) → sum over each frame's valid cells (B, T).
+        share: what a normalised mean of it is multiplied by, so that an error of one person per
+            person-sized spot is worth about 1: a spot's density is tens of times the mean, which
+            squared would drown the other losses.
+    """
+
+    of: Callable[[Tensor, Tensor], Tensor]
+    share: float
+
+
+DENSITY_LOSSES: dict[str, DensityLoss] = {
+    "mse": DensityLoss(mse, 0.02),
+    "l1": DensityLoss(l1, 0.5),
+    "focal": DensityLoss(focal, 0.5),
+    "count": DensityLoss(count, 1.0),
+}
 
 
 def density_loss(
@@ -129,13 +140,14 @@ def density_loss(
     Raw, the map in label units enters as it is and cells are added up, as in 2019.
     """
     expect(predicted, "B T h w", "density")
+    losses = [DENSITY_LOSSES[name] for name in settings.loss]
     difference = settings.labelrate * predicted - settings.labelrate * target
     if settings.raw_loss:
-        sums = [DENSITY_LOSSES[name](difference, valid) for name in settings.loss]
+        sums = [loss.of(difference, valid) for loss in losses]
         return torch.stack(sums).sum(dim=0).mean()
     error = difference / (settings.labelrate * unit)
     cells = valid.sum(dim=(-2, -1)).clamp(min=1)
-    means = [SHARES[name] * DENSITY_LOSSES[name](error, valid) / cells for name in settings.loss]
+    means = [loss.share * loss.of(error, valid) / cells for loss in losses]
     return torch.stack(means).sum(dim=0).mean()
 
 

@@ -6,8 +6,8 @@ import torch
 
 from mot.errors import InputError
 from nets.losses import (
+    DENSITY_LOSSES,
     L1_SHARE,
-    SHARES,
     LossSettings,
     Targets,
     box_loss,
@@ -84,7 +84,9 @@ def test_density_losses_agree_with_loops(name):
     predicted, target, valid = maps(), maps(1), some_valid()
     settings = LossSettings(loss=(name,), labelrate=30.0)
     frames = naive_density_loss(name, predicted, target, valid, UNIT)
-    expected = SHARES[name] * sum(total / cells for total, cells in frames) / len(frames)
+    expected = (
+        DENSITY_LOSSES[name].share * sum(total / cells for total, cells in frames) / len(frames)
+    )
     found = density_loss(predicted, target, valid, settings, UNIT).item()
     assert found == pytest.approx(expected, rel=1e-4)
 
@@ -237,7 +239,8 @@ def test_every_frame_of_a_clip_weighs_the_same():
         predicted = torch.zeros(SHAPE)
         predicted[:, frame, 1, 1] = 0.4
         value = density_loss(predicted, target, torch.ones(SHAPE), settings, UNIT).item()
-        assert value == pytest.approx(SHARES["mse"] * 400 / 60 + SHARES["count"] * 20 / 60)
+        mse, count = (DENSITY_LOSSES[name].share for name in ("mse", "count"))
+        assert value == pytest.approx(mse * 400 / 60 + count * 20 / 60)
 
 
 @pytest.mark.parametrize(
