@@ -119,7 +119,9 @@ class FrameStack(nn.Module):
         return maps
 
 
-MENU: dict[str, Callable[[NetSettings], nn.Module]] = {"frame_stack": FrameStack}
+MENU: dict[str, Callable[[NetSettings], nn.Module]] = {
+    "frame_stack": FrameStack,
+}
 
 
 def build_net(settings: NetSettings) -> FrameStack:
