@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from mot.errors import InputError, require_setting
 from mot.images import Image
 from mot.shapes import expect
-from nets.backbones import build_backbone
+from nets.backbones import Backbone, build_backbone
 from nets.shipped import EMBEDDER, shipped
 from nets.weights import check_state, load_weights
 
@@ -48,6 +48,9 @@ class EmbedderSettings:
     """Normalisation in the trunk: batch, group or none (none = convolutions with biases)."""
     deepest: int = 16
     """Stride of the trunk's last feature map: 8, 16 or 32; 16 keeps detail in small crops."""
+    last_stride: int = 2
+    """Stride of the trunk's last stage: 2, or 1 for a map of twice the height and width, which
+    costs less than crops of twice the size and serves nearly as well (arXiv:1903.07071)."""
     channels: int = 256
     """Length of the feature of the whole crop."""
     stripes: int = 0
@@ -60,6 +63,7 @@ class EmbedderSettings:
         object.__setattr__(self, "size", tuple(self.size))
         require = partial(require_setting, self)
         require("width", 0 < self.width <= 4, "a factor in (0, 4]")
+        require("last_stride", self.last_stride in (1, 2), "1 or 2")
         require("channels", 8 <= self.channels <= 4096, "8 to 4096")
         fits = self.stripes >= 0 and self.channels % max(self.stripes, 1) == 0
         require("stripes", fits, "0, or a divisor of --channels")
@@ -101,6 +105,8 @@ class Embedder(nn.Module):
             norm=settings.norm,
             deepest=settings.deepest,
         )
+        if settings.last_stride == 1:
+            _halve_last_stride(self.trunk)
         wide = self.trunk.channels[-1]
         self.power = nn.Parameter(torch.tensor(POOL_POWER))
         self.project = (
@@ -124,6 +130,21 @@ class Embedder(nn.Module):
     def _pool(self, powers: Tensor, stripes: int) -> Tensor:
         """Generalised mean of maps to the power, (B, C, h, w), over each stripe: (B, C, S)."""
         return F.adaptive_avg_pool2d(powers, (stripes, 1))[..., 0].pow(1 / self.power)
+
+
+def _halve_last_stride(trunk: Backbone) -> None:
+    """Let the last stage step by one cell where it steps by two; its weights stay what they are.
+
+    Raises:
+        InputError: the last stage steps by something else than a convolution.
+    """
+    convolutions = [m for m in trunk.stages[-1].modules() if isinstance(m, nn.Conv2d)]
+    stepping = [convolution for convolution in convolutions if convolution.stride == (2, 2)]
+    if not stepping:
+        expected = f"2 with --backbone {trunk.name}, whose last stage pools"
+        raise InputError("--last-stride", expected, 1, "choose another trunk")
+    for convolution in stepping:
+        convolution.stride = (1, 1)
 
 
 def load_embedder(path: Path | str | None = None) -> Embedder:

@@ -140,6 +140,22 @@ def test_stripes_follow_the_whole_crop_from_the_top_and_have_classifiers_of_thei
     assert changed == [False, False, True]
 
 
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenetv2", "small"])
+def test_a_last_stride_of_1_doubles_the_last_map_and_keeps_the_weights(backbone):
+    shape = {"backbone": backbone, "width": 0.125, "channels": 16, "size": SIZE}
+    coarse = Embedder(EmbedderSettings(**shape)).eval()
+    fine = Embedder(EmbedderSettings(**shape, last_stride=1)).eval()
+    fine.load_state_dict(coarse.state_dict())
+    images = torch.rand(2, 3, *SIZE) * 255
+    maps = [net.trunk(images)[-1] for net in (coarse, fine)]
+    assert maps[1].shape[2:] == tuple(2 * side for side in maps[0].shape[2:])
+
+
+def test_a_last_stride_of_1_is_refused_where_the_trunk_pools():
+    with pytest.raises(InputError, match="--last-stride"):
+        Embedder(EmbedderSettings(backbone="vgg16", width=0.125, last_stride=1))
+
+
 def test_stripes_that_do_not_divide_the_embedding_are_refused():
     with pytest.raises(InputError, match="stripes"):
         EmbedderSettings(channels=16, stripes=3)
