@@ -54,7 +54,7 @@ SMALL: dict[str, dict[str, str | None]] = {
     "benchmarks.linker": {"--people": "5", "--frames": "4"},
     "benchmarks.inference": {"--size": "32 64", "--repeats": "1"},
     "benchmarks.convergence": {"--seeds": "1", "--steps": "2", "--workers": "1"},
-    "benchmarks.memory": {"--frames": "600", "--people": "2"},
+    "benchmarks.memory": {"--frames": "1100", "--people": "2"},
 }
 IMAGENET = "resnet18-imagenet-stem-layer3.safetensors"  # in the place of a download
 SKIPPED = {
