@@ -17,6 +17,7 @@ from mot.images import Image
 from reid.crops import DISTRACTOR, CropSet
 
 PADDING_PX = 10  # a crop is cut out of itself with a border of so much
+OCCLUDED = (0.2, 0.5)  # range of the share of the width that somebody in front covers
 ERASED_STRETCH = 3.3  # height over width of an erased rectangle is up to this, or its inverse
 ERASED_FILL = (124, 116, 104)  # mean of ImageNet, RGB: neither dark nor bright
 
@@ -33,6 +34,8 @@ class SamplerSettings:
     """Mirror half of the crops."""
     colour: float = 0.2
     """Strength of brightness and channel changes, 0 = none."""
+    occlude_share: float = 0.0
+    """Share of crops with somebody else of the batch in front of them, to the left or right."""
     erase_share: float = 0.5
     """Share of crops with a random rectangle erased (arXiv:1708.04896)."""
     erase_area: tuple[float, float] = (0.02, 0.3)
@@ -44,6 +47,7 @@ class SamplerSettings:
         require("people", self.people >= 2, "at least 2: a negative is somebody else")
         require("crops", self.crops >= 2, "at least 2: a positive is another crop")
         require("colour", 0 <= self.colour < 1, "a strength in [0, 1)")
+        require("occlude_share", 0 <= self.occlude_share <= 1, "a share in 0..1")
         require("erase_share", 0 <= self.erase_share <= 1, "a share in 0..1")
         low, high = self.erase_area
         require("erase_area", 0 < low <= high < 1, "two rising shares in (0, 1)")
@@ -96,14 +100,35 @@ class CropBatches:
     def __getitem__(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         rng = np.random.default_rng([self.seed, self.rank, number])
         people = rng.choice(self.identities, self.settings.people, replace=False)
-        images = []
+        whole, wanted = [], self.settings.crops
         for person in people:
-            rows, wanted = self._rows[person], self.settings.crops
+            rows = self._rows[person]
             for row in rng.choice(rows, wanted, replace=len(rows) < wanted):
-                image = self.crops.images[row].read(self.size_hw)
-                images.append(augment(image, self.settings, rng))
+                whole.append(self.crops.images[row].read(self.size_hw))
+        images = []
+        for place, image in enumerate(whole):
+            if self.settings.occlude_share and rng.random() < self.settings.occlude_share:
+                elsewhere = (place // wanted + rng.integers(1, len(people))) % len(people)
+                image = occluded(image, whole[elsewhere * wanted + rng.integers(wanted)], rng)
+            images.append(augment(image, self.settings, rng))
         stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-        return stacked, torch.from_numpy(np.repeat(people, self.settings.crops))
+        return stacked, torch.from_numpy(np.repeat(people, wanted))
+
+
+def occluded(image: Image, other: Image, rng: np.random.Generator) -> Image:
+    """Let somebody stand in front, (H, W, 3): the half of another crop that reaches in from a side.
+
+    Who is nearer stands lower in the picture, so the other's head is at or below the top edge.
+    """
+    height, width = image.shape[:2]
+    covered = max(1, round(rng.uniform(*OCCLUDED) * width))
+    lower = round(rng.uniform(0, 0.3) * height)
+    changed = image.copy()
+    if rng.random() < 0.5:
+        changed[lower:, width - covered :] = other[: height - lower, :covered]
+    else:
+        changed[lower:, :covered] = other[: height - lower, width - covered :]
+    return changed
 
 
 def augment(image: Image, settings: SamplerSettings, rng: np.random.Generator) -> Image:
