@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import tyro
 
 from mot.errors import InputError
@@ -62,3 +63,9 @@ def parse_range(text: str, length: int) -> tuple[int, int]:
             "--frames", f"A:B with 1 <= A <= B <= {length}", f"'{text}'", "correct the range"
         )
     return first, last
+
+
+def spread(frames: range, count: int) -> list[int]:
+    """Choose so many of the frames, evenly, first and last among them; of few frames all."""
+    places = np.unique(np.rint(np.linspace(0, len(frames) - 1, min(count, len(frames)))))
+    return [frames[int(place)] for place in places]

@@ -112,7 +112,8 @@ class DensityMaps:
         """The frames first..last that have a map: all, or one in every so many.
 
         Args:
-            first, last: 1-based, both included.
+            first: 1-based number of the first frame.
+            last: of the last one, included.
             length: frames of the video, which no map may exceed.
 
         Raises:

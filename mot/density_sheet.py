@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from mot.annotations import considered
 from mot.atomic import atomic_path
-from mot.chosen_frames import ChosenFrames
+from mot.chosen_frames import ChosenFrames, spread
 from mot.command_line import parse_flags
 from mot.density_files import DensityMaps, FloatMap
 from mot.draw import overlay_density
@@ -82,12 +82,6 @@ class Tile:
     def error(self) -> float:
         """People by density more than there are; NaN without a truth."""
         return float("nan") if self.people is None else float(self.density.sum()) - self.people
-
-
-def spread(frames: range, count: int) -> list[int]:
-    """Choose so many of the frames, evenly, the first and the last among them; of few frames all."""
-    places = np.unique(np.rint(np.linspace(0, len(frames) - 1, min(count, len(frames)))))
-    return [frames[int(place)] for place in places]
 
 
 def load_tiles(sequence: Sequence, maps: DensityMaps, frames: list[int], width: int) -> list[Tile]:

@@ -168,7 +168,7 @@ def _draw_tracks(axes: Axes, picture: SlicePicture, band: tuple[int, int]) -> No
 def _path(
     track: Boxes, picture: SlicePicture, band: tuple[int, int]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Places of one track along the line, when, and whether its box meets the band; gaps are NaN."""
+    """Where one track is along the line, when, and whether its box meets the band; gaps NaN."""
     along = track.x + track.w / 2 if picture.axis == "x" else track.y + track.h / 2
     begin, size = (track.y, track.h) if picture.axis == "x" else (track.x, track.w)
     meets = (begin < band[1]) & (begin + size > band[0])

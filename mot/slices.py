@@ -1,7 +1,7 @@
 """x–t slices: one line of every frame, stacked over time, so that a person's path is a ridge.
 
     python -m mot.slices VIDEO --out slices.png
-    python -m mot.slices --seq NAME --density RUN/NAME-density --results RUN/NAME.txt --out slices.png
+    python -m mot.slices VIDEO --density RUN/NAME-density --results RUN/NAME.txt --out slices.png
 
 `slice_pixels` and `slice_density` give the arrays, `mot.slice_picture` draws them.
 """
@@ -34,6 +34,7 @@ MOST_LINES = 2000  # more than a picture of a page can show; a longer video is a
 SUFFIXES = (".png", ".jpg", ".pdf", ".svg")
 
 Axis = Literal["x", "y"]
+Line = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,14 +105,14 @@ class Cut:
         """The same over all rows or columns."""
         return Cut(self.axis, 0, self.size_hw[0 if self.axis == "x" else 1], self.size_hw)
 
-    def of_image(self, image: Image) -> npt.NDArray[np.float32]:
+    def of_image(self, image: Image) -> Line:
         """Mean over the band of an image (H, W, 3): (W, 3) for axis x, (H, 3) for axis y."""
         expect(image, f"{self.size_hw[0]} {self.size_hw[1]} 3", "frame")
         across = 0 if self.axis == "x" else 1
         band = image[self.start : self.stop] if across == 0 else image[:, self.start : self.stop]
         return np.asarray(band.mean(axis=across, dtype=np.float32))
 
-    def of_density(self, density: FloatMap) -> npt.NDArray[np.float32]:
+    def of_density(self, density: FloatMap) -> Line:
         """People in the band of a map (h, w), per column (w,) for axis x, per row (h,) for axis y.
 
         A cell that the band covers in part counts by that part, so that bands that tile a frame
@@ -141,7 +142,8 @@ def slice_pixels(
     Args:
         sequence: whose frames.
         cut: which line of them.
-        first, last: 1-based, both included.
+        first: 1-based number of the first frame.
+        last: of the last one, included.
         per_line: each line is the mean of so many frames, the last one of those that are left.
 
     Returns:
@@ -150,22 +152,18 @@ def slice_pixels(
     Raises:
         InputError: as `mot.frames.stream_frames`.
     """
-    lines = []
-    with progress_bar(last - first + 1, unit="frame", title="frames") as bar:
+    bar = progress_bar(last - first + 1, unit="frame", title="frames")
 
-        def values() -> Iterator[npt.NDArray[np.float32]]:
-            for _, image in stream_frames(sequence, first=first, last=last):
-                bar.update()
-                yield cut.of_image(image)
+    def values() -> Iterator[Line]:
+        for _, image in stream_frames(sequence, first=first, last=last):
+            bar.update()
+            yield cut.of_image(image)
 
-        for line in _means(values(), per_line):
-            lines.append(np.rint(line).astype(np.uint8))
-    return np.stack(lines)
+    with bar:
+        return np.stack([np.rint(line).astype(np.uint8) for line in _means(values(), per_line)])
 
 
-def slice_density(
-    maps: DensityMaps, cut: Cut, frames: range, *, per_line: int = 1
-) -> npt.NDArray[np.float32]:
+def slice_density(maps: DensityMaps, cut: Cut, frames: range, *, per_line: int = 1) -> Line:
     """Cut the density map of every frame and stack the lines.
 
     Args:
@@ -181,26 +179,23 @@ def slice_density(
     Raises:
         InputError: a file that is no map, or one of another size.
     """
-    first = maps.read(frames[0]).shape
-    lines = []
-    with progress_bar(len(frames), unit="map", title="density") as bar:
+    size = " ".join(map(str, maps.read(frames[0]).shape))
+    bar = progress_bar(len(frames), unit="map", title="density")
 
-        def values() -> Iterator[npt.NDArray[np.float32]]:
-            for frame in frames:
-                density = maps.read(frame)
-                expect(density, f"{first[0]} {first[1]}", f"{maps.folder}, frame {frame}")
-                bar.update()
-                yield cut.of_density(density)
+    def values() -> Iterator[Line]:
+        for frame in frames:
+            density = maps.read(frame)
+            expect(density, size, f"{maps.folder}, frame {frame}")
+            bar.update()
+            yield cut.of_density(density)
 
-        lines.extend(_means(values(), max(1, per_line // frames.step)))
-    return np.stack(lines)
+    with bar:
+        return np.stack(list(_means(values(), max(1, per_line // frames.step))))
 
 
-def _means(
-    values: Iterator[npt.NDArray[np.float32]], count: int
-) -> Iterator[npt.NDArray[np.float32]]:
+def _means(values: Iterator[Line], count: int) -> Iterator[Line]:
     """Mean of every `count` arrays, the last of those that are left."""
-    total: npt.NDArray[np.float32] | None = None
+    total: Line | None = None
     added = 0
     for value in values:
         total = value if total is None else total + value
