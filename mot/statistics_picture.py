@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator
 
 from mot.atomic import atomic_path
+from mot.log_axis import log_axis
 from mot.measures import QUANTITIES, Measured, Values
 
 WIDTH_INCHES = 7.6
@@ -116,11 +117,7 @@ def _scale(axes: Axes, quantiles: Values, wide: bool) -> None:
     if not wide or decades < LEAST_DECADES:
         axes.xaxis.set_major_locator(MaxNLocator(4))
         return
-    axes.set_xscale("log")
-    subs = (1,) if decades > 2 else (1, 3) if decades > 1 else (1, 2, 5)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    log_axis(axes, "x")
 
 
 def _folded(name: str) -> str:
