@@ -128,16 +128,16 @@ class DensityMaps:
                 "name the density of this video",
             )
         shown = [number for number in numbers if first <= number <= last]
-        step = shown[1] - shown[0] if len(shown) > 1 else 1
-        start = shown[0] if shown else last + 1
+        step = int(np.diff(shown).min()) if len(shown) > 1 else 1
+        start = shown[0] if shown and shown[0] - first < step else first
         wanted = range(start, last + 1, step)
-        if start - first >= step or list(wanted) != shown:
-            have = f"{len(numbers)} of frames {numbers[0]} to {numbers[-1]}"
+        missing = next((number for number in wanted if number not in self.files), None)
+        if missing is not None or len(wanted) < len(shown):
             raise InputError(
                 self.folder,
                 f"maps of the frames {first} to {last}, of all or of every so-many-th",
-                have,
-                f"name the density of this video, or show --frames {numbers[0]}:{numbers[-1]}",
+                f"{len(numbers)} of frames {numbers[0]} to {numbers[-1]}, none of {missing}",
+                "name the density of this video, or choose fewer --frames",
             )
         return wanted
 

@@ -70,10 +70,9 @@ class SlicePicture:
         numbers = np.asarray(frame, np.float64)
         return numbers if self.fps is None else (numbers - 1) / self.fps
 
-    @property
-    def span(self) -> tuple[float, float]:
-        """Begin of the first line and end of the last one on the time axis."""
-        stop = self.first + len(self.pixels) * self.per_line
+    def span(self, lines: int) -> tuple[float, float]:
+        """Begin of the first of so many lines and end of the last one on the time axis."""
+        stop = self.first + lines * self.per_line
         begin, end = self.when([self.first - 0.5, stop - 0.5]).tolist()
         return begin, end
 
@@ -114,7 +113,7 @@ def draw_slices(path: Path, picture: SlicePicture) -> None:
 
 def _show(axes: Axes, picture: SlicePicture, values: npt.NDArray[Any], **style: Any) -> Any:
     """Lay the lines (L, P) or (L, P, 3) over the axes: pixels along the one, time the other."""
-    begin, end = picture.span
+    begin, end = picture.span(len(values))
     extent = picture.size_hw[1 if picture.axis == "x" else 0]
     if picture.axis == "x":
         place = (0.0, float(extent), end, begin)
