@@ -160,8 +160,8 @@ def _title(sequence: Sequence, tiles: list[Tile]) -> str:
         return one
     errors = np.array([tile.error for tile in tiles])
     return (
-        f"{one}; in these {len(tiles)} frames they differ from the truth by "
-        f"{np.abs(errors).mean():.2f} in the mean, bias {errors.mean():+.2f}"
+        f"{one}; off by {np.abs(errors).mean():.2f} in the mean of these {len(tiles)}, "
+        f"bias {errors.mean():+.2f}"
     )
 
 

@@ -49,6 +49,7 @@ class Quantity:
         wide: spread over orders of magnitude.
         needs: what a truth must have for it: "", "frame rate" or "visibility".
         figures: decimals in a table.
+        whole: values are whole numbers.
     """
 
     label: str
@@ -56,6 +57,7 @@ class Quantity:
     wide: bool = False
     needs: str = ""
     figures: int = 2
+    whole: bool = False
 
 
 def per_frame(people: People) -> Values:
@@ -148,7 +150,7 @@ def heat(people: People) -> Values:
 
 
 QUANTITIES: dict[str, Quantity] = {
-    "per_frame": Quantity("people per frame", per_frame, figures=1),
+    "per_frame": Quantity("people per frame", per_frame, figures=1, whole=True),
     "height": Quantity("box height, px", heights, wide=True, figures=0),
     "aspect": Quantity("width / height", aspects),
     "visibility": Quantity("visible share", visibilities, needs="visibility"),

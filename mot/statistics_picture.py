@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mot.atomic import atomic_path
 from mot.log_axis import log_axis
-from mot.measures import QUANTITIES, Measured, Values
+from mot.measures import QUANTITIES, Measured, Quantity, Values
 
 WIDTH_INCHES = 7.6
 ROW_INCHES = (0.13, 0.22)  # height of a sequence in a panel: of many, of few
@@ -94,7 +94,7 @@ def _draw_quantity(axes: Axes, key: str, rows: list[Measured], size: float) -> N
         axes.plot((low, high), (place, place), color=ink, lw=1, solid_capstyle="butt")
         axes.plot((lower, upper), (place, place), color=ink, lw=5, solid_capstyle="butt")
         axes.plot(middle, place, "o", ms=3.4, mfc="white", mec="black", mew=0.7)
-    _scale(axes, quantiles, quantity.wide)
+    _scale(axes, quantiles, quantity)
     axes.set_title(quantity.label, fontsize=8, loc="left")
     axes.set_yticks(range(len(rows)), [_folded(row.name) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -106,7 +106,7 @@ def _draw_quantity(axes: Axes, key: str, rows: list[Measured], size: float) -> N
     axes.tick_params(axis="y", length=0)
 
 
-def _scale(axes: Axes, quantiles: Values, wide: bool) -> None:
+def _scale(axes: Axes, quantiles: Values, quantity: Quantity) -> None:
     """Few ticks that do not touch; logarithmic where values are spread that widely."""
     known = quantiles[np.isfinite(quantiles)]
     if not len(known):
@@ -114,8 +114,8 @@ def _scale(axes: Axes, quantiles: Values, wide: bool) -> None:
         return
     least = known.min()
     decades = np.log10(known.max() / least) if least > 0 else 0.0
-    if not wide or decades < LEAST_DECADES:
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+    if not quantity.wide or decades < LEAST_DECADES:
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=quantity.whole))
         return
     log_axis(axes, "x")
 

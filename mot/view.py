@@ -31,6 +31,7 @@ from mot.track_run import require_new
 from mot.video import VideoWriter
 
 DEFAULT_FPS = 25.0  # for playing only: a folder of images may not know its rate
+SUFFIXES = (".mp4", ".png", ".jpg")
 MOST_ROWS = 30  # frames in one picture
 
 
@@ -39,15 +40,15 @@ class ViewSettings(ChosenFrames):
     """Show tracks over their frames, and over time."""
 
     out: Path
-    """Where to write: .mp4 for all frames, .png for one frame or a few."""
+    """Where to write: .mp4 for all frames, .png or .jpg for one frame or a few."""
     results: tuple[Path, ...] = ()
     """Result files in MOT's format; each gets a panel beside the ground truth."""
     count: int = 1
-    """Of a .png: so many frames spread over those chosen, one below the other; 1 = the first."""
+    """Of a picture: so many frames spread over those chosen, one below the other; 1 = the first."""
     columns: int = 0
-    """Panels side by side; 0 = as square as possible, of a .png with several frames all."""
+    """Panels side by side; 0 = as square as possible, of a picture of several frames all."""
     timeline: bool = False
-    """Draw identity × time bars: into out.png, or beside out.mp4 with the suffix .png."""
+    """Draw identity × time bars: into out.png, or beside another --out with the suffix .png."""
     truth: bool = True
     """Show the ground truth as the first panel, where there is one."""
     labels: bool = True
@@ -58,8 +59,9 @@ class ViewSettings(ChosenFrames):
     """Width of a panel in pixels; 0 = as large as the frames."""
 
     def __post_init__(self) -> None:
-        if self.out.suffix.lower() not in (".mp4", ".png"):
-            raise InputError("--out", "a file ending in .mp4 or .png", self.out, "rename it")
+        if self.out.suffix.lower() not in SUFFIXES:
+            expected = f"a file ending in {', '.join(SUFFIXES)}"
+            raise InputError("--out", expected, self.out, "rename it")
         if not 0 <= self.width <= 8192:
             raise InputError("--width", "0 to 8192 pixels", self.width, "choose a smaller width")
         if not 0 <= self.trail_s < float("inf"):
@@ -94,7 +96,7 @@ def show(settings: ViewSettings) -> list[Path]:
     if is_video:
         _write_video(settings, sequence, panels, first, last)
         written.append(settings.out)
-    elif not settings.timeline:
+    elif not settings.timeline or settings.out != timeline:
         chosen = spread(range(first, last + 1), settings.count)
         _write_still(settings, sequence, panels, chosen)
         written.append(settings.out)
@@ -196,7 +198,8 @@ def _write_still(
     """Write frames one below the other as a picture."""
     rows = [next(_rendered(settings, sequence, panels, frame, frame)) for frame in chosen]
     picture = mosaic(rows, columns=1)
-    done, data = cv2.imencode(".png", np.ascontiguousarray(picture[:, :, ::-1]))
+    bgr = np.ascontiguousarray(picture[:, :, ::-1])
+    done, data = cv2.imencode(settings.out.suffix.lower(), bgr)
     if not done:
         raise InputError(settings.out, "a picture that encodes", picture.shape, "choose --width")
     with atomic_path(settings.out) as temporary:
