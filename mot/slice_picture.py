@@ -149,10 +149,12 @@ def _draw_tracks(axes: Axes, picture: SlicePicture, band: tuple[int, int]) -> No
         return
     starts = np.flatnonzero(np.diff(boxes.id, prepend=-1))
     few = len(starts) <= NAMED
+    ahead = np.diff(boxes.frame)
+    step = ahead[ahead > 0].min(initial=np.inf)  # a run may have looked at every third frame only
     limits = axes.get_xlim(), axes.get_ylim()
     for rows in np.split(np.arange(len(boxes)), starts[1:]):
         track = boxes[rows]
-        along, time, meets = _path(track, picture, band)
+        along, time, meets = _path(track, picture, band, step)
         colour = tuple(colours_of(track.id[:1])[0] / 255.0)
         for shown, width, alpha in ((~meets, 0.7, FAINT), (meets, 1.1, 1.0)):
             line = np.where(shown, along, np.nan)
@@ -165,13 +167,13 @@ def _draw_tracks(axes: Axes, picture: SlicePicture, band: tuple[int, int]) -> No
 
 
 def _path(
-    track: Boxes, picture: SlicePicture, band: tuple[int, int]
+    track: Boxes, picture: SlicePicture, band: tuple[int, int], step: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Where one track is along the line, when, and whether its box meets the band; gaps NaN."""
     along = track.x + track.w / 2 if picture.axis == "x" else track.y + track.h / 2
     begin, size = (track.y, track.h) if picture.axis == "x" else (track.x, track.w)
     meets = (begin < band[1]) & (begin + size > band[0])
-    gaps = np.flatnonzero(np.diff(track.frame) > 1) + 1
+    gaps = np.flatnonzero(np.diff(track.frame) > step) + 1
     time = picture.when(track.frame)
     return (
         np.insert(along.astype(np.float64), gaps, np.nan),
