@@ -1,15 +1,16 @@
 """Look at tracks: result files beside the ground truth, one colour per identity.
 
     python -m mot.view --seq NAME --results FILE [FILE …] --out FILE.mp4|FILE.png [--timeline]
+    python -m mot.view VIDEO --results FILE [FILE …] --out FILE.mp4
 
-An mp4 shows the frames with boxes and trails, a png one frame; --timeline draws who was followed
-when (`mot.timeline`).
+An mp4 shows the frames with boxes and trails, a png one frame or a few; --timeline draws who was
+followed when (`mot.timeline`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -17,35 +18,37 @@ import numpy as np
 
 from mot.annotations import considered, read_results
 from mot.atomic import atomic_path
+from mot.chosen_frames import ChosenFrames, spread
 from mot.command_line import parse_flags
 from mot.draw import draw_boxes, draw_text, draw_trails, mosaic
 from mot.errors import InputError, one_line_errors
 from mot.frames import stream_frames
 from mot.images import Image
 from mot.progress import progress_bar
-from mot.sequence import Sequence, data_root, find_sequence
+from mot.sequence import Sequence
 from mot.timeline import Panel, draw_timeline
+from mot.track_run import require_new
 from mot.video import VideoWriter
 
 DEFAULT_FPS = 25.0  # for playing only: a folder of images may not know its rate
+SUFFIXES = (".mp4", ".png", ".jpg")
+MOST_ROWS = 30  # frames in one picture
 
 
-@dataclass(frozen=True)
-class ViewSettings:
+@dataclass(frozen=True, kw_only=True)
+class ViewSettings(ChosenFrames):
     """Show tracks over their frames, and over time."""
 
-    seq: str
-    """Name of the sequence (MOT17-02 finds MOT17-02-SDP), or the path of its folder."""
     out: Path
-    """Where to write: .mp4 for all frames, .png for one frame."""
+    """Where to write: .mp4 for all frames, .png or .jpg for one frame or a few."""
     results: tuple[Path, ...] = ()
     """Result files in MOT's format; each gets a panel beside the ground truth."""
-    data: Path = field(default_factory=data_root)
-    """Folder that holds sequence folders at some depth."""
-    frames: str = ""
-    """Frames A:B, 1-based and both included; either may be left out. Default: all."""
+    count: int = 1
+    """Of a picture: so many frames spread over those chosen, one below the other; 1 = the first."""
+    columns: int = 0
+    """Panels side by side; 0 = as square as possible, of a picture of several frames all."""
     timeline: bool = False
-    """Draw identity × time bars: into out.png, or beside out.mp4 with the suffix .png."""
+    """Draw identity × time bars: into out.png, or beside another --out with the suffix .png."""
     truth: bool = True
     """Show the ground truth as the first panel, where there is one."""
     labels: bool = True
@@ -56,12 +59,17 @@ class ViewSettings:
     """Width of a panel in pixels; 0 = as large as the frames."""
 
     def __post_init__(self) -> None:
-        if self.out.suffix.lower() not in (".mp4", ".png"):
-            raise InputError("--out", "a file ending in .mp4 or .png", self.out, "rename it")
+        if self.out.suffix.lower() not in SUFFIXES:
+            expected = f"a file ending in {', '.join(SUFFIXES)}"
+            raise InputError("--out", expected, self.out, "rename it")
         if not 0 <= self.width <= 8192:
             raise InputError("--width", "0 to 8192 pixels", self.width, "choose a smaller width")
         if not 0 <= self.trail_s < float("inf"):
             raise InputError("--trail-s", "seconds from 0 on", self.trail_s, "give 0 for none")
+        if not 1 <= self.count <= MOST_ROWS:
+            raise InputError("--count", f"1 to {MOST_ROWS}", self.count, "choose fewer frames")
+        if self.columns < 0:
+            raise InputError("--columns", "0 or more", self.columns, "give 0 for a square")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -73,45 +81,28 @@ def show(settings: ViewSettings) -> list[Path]:
     """Write the pictures that the settings ask for and return their paths.
 
     Raises:
-        InputError: unknown sequence, malformed results, frames outside the sequence.
+        InputError: unknown sequence, malformed results, frames outside the sequence, or a file
+            that is in the way.
     """
-    sequence = find_sequence(settings.seq, settings.data)
-    first, last = parse_range(settings.frames, sequence.length)
+    is_video = settings.out.suffix.lower() == ".mp4"
+    timeline = settings.out.with_suffix(".png")
+    require_new({settings.out, timeline} if settings.timeline else {settings.out})
+    sequence, first, last = settings.open()
     panels = load_panels(settings, sequence)
     written = []
-    is_video = settings.out.suffix.lower() == ".mp4"
     if settings.timeline:
-        picture = settings.out.with_suffix(".png")
-        draw_timeline(picture, panels, first, last, sequence.fps)
-        written.append(picture)
+        draw_timeline(timeline, panels, first, last, sequence.fps)
+        written.append(timeline)
     if is_video:
         _write_video(settings, sequence, panels, first, last)
         written.append(settings.out)
-    elif not settings.timeline:
-        _write_still(settings, sequence, panels, first)
+    elif not settings.timeline or settings.out != timeline:
+        chosen = spread(range(first, last + 1), settings.count)
+        _write_still(settings, sequence, panels, chosen)
         written.append(settings.out)
     for path in written:
         print(path)
     return written
-
-
-def parse_range(text: str, length: int) -> tuple[int, int]:
-    """Read frames `A:B`, `A:`, `:B`, `A` or nothing into 1-based first and last frame.
-
-    Raises:
-        InputError: letters, or a range that is empty or leaves 1..length.
-    """
-    start, colon, stop = text.partition(":")
-    try:
-        first = int(start) if start else 1
-        last = int(stop) if stop else (length if colon or not start else first)
-    except ValueError:
-        first = last = 0
-    if not 1 <= first <= last <= length:
-        raise InputError(
-            "--frames", f"A:B with 1 <= A <= B <= {length}", f"'{text}'", "correct the range"
-        )
-    return first, last
 
 
 def load_panels(settings: ViewSettings, sequence: Sequence) -> list[Panel]:
@@ -140,6 +131,7 @@ def render_panels(
     scale: float = 1.0,
     labels: bool = True,
     trail_frames: int = 0,
+    columns: int = 0,
 ) -> Image:
     """Draw one frame once per panel and put the panels side by side.
 
@@ -150,6 +142,7 @@ def render_panels(
         scale: size of `image` relative to the original frame.
         labels: write identities.
         trail_frames: length of the trails, 0 = none.
+        columns: panels side by side, 0 = as square as possible.
     """
     pictures = []
     for panel in panels:
@@ -160,7 +153,7 @@ def render_panels(
         now = recent.at(frame)
         draw_boxes(picture, now, labels=labels, in_place=True)
         pictures.append(draw_text(picture, f"{panel.title}, frame {frame}: {len(now)}"))
-    return mosaic(pictures)
+    return mosaic(pictures, columns=columns or None)
 
 
 def _rendered(
@@ -173,7 +166,13 @@ def _rendered(
     wanted = size if scale < 1 else None
     for frame, image in stream_frames(sequence, size_hw=wanted, first=first, last=last):
         yield render_panels(
-            image, panels, frame, scale=scale, labels=settings.labels, trail_frames=trail
+            image,
+            panels,
+            frame,
+            scale=scale,
+            labels=settings.labels,
+            trail_frames=trail,
+            columns=settings.columns or (len(panels) if settings.count > 1 else 0),
         )
 
 
@@ -194,11 +193,13 @@ def _write_video(
 
 
 def _write_still(
-    settings: ViewSettings, sequence: Sequence, panels: list[Panel], frame: int
+    settings: ViewSettings, sequence: Sequence, panels: list[Panel], chosen: list[int]
 ) -> None:
-    """Write one frame as a picture."""
-    picture = next(iter(_rendered(settings, sequence, panels, frame, frame)))
-    done, data = cv2.imencode(".png", np.ascontiguousarray(picture[:, :, ::-1]))
+    """Write frames one below the other as a picture."""
+    rows = [next(_rendered(settings, sequence, panels, frame, frame)) for frame in chosen]
+    picture = mosaic(rows, columns=1)
+    bgr = np.ascontiguousarray(picture[:, :, ::-1])
+    done, data = cv2.imencode(settings.out.suffix.lower(), bgr)
     if not done:
         raise InputError(settings.out, "a picture that encodes", picture.shape, "choose --width")
     with atomic_path(settings.out) as temporary:

@@ -5,9 +5,10 @@ import pytest
 
 from mot.annotations import write_results
 from mot.boxes import Boxes
+from mot.chosen_frames import parse_range
 from mot.errors import InputError, one_line_errors
 from mot.timeline import Panel, covering_tracks, find_runs
-from mot.view import ViewSettings, main, parse_range, render_panels, show
+from mot.view import ViewSettings, main, render_panels, show
 
 
 def tracks(*rows):
@@ -56,16 +57,20 @@ def test_video_shows_truth_and_results_side_by_side(scene, results, tmp_path):
 
 def test_still_shows_one_frame(scene, results, tmp_path):
     out = tmp_path / "view.png"
-    assert show(ViewSettings(str(scene), out, (results,), frames="3")) == [out]
+    assert show(ViewSettings(seq=str(scene), out=out, results=(results,), frames="3")) == [out]
     assert cv2.imread(str(out)).shape == (48, 132, 3)
 
 
 def test_timeline_is_a_picture_beside_the_video_or_alone(scene, results, tmp_path):
     out = tmp_path / "view.mp4"
-    settings = ViewSettings(str(scene), out, (results,), frames="1:2", timeline=True)
+    settings = ViewSettings(
+        seq=str(scene), out=out, results=(results,), frames="1:2", timeline=True
+    )
     assert show(settings) == [out.with_suffix(".png"), out]
     assert min(cv2.imread(str(tmp_path / "view.png")).shape[:2]) > 200
-    alone = ViewSettings(str(scene), tmp_path / "only.png", (results,), timeline=True, truth=False)
+    alone = ViewSettings(
+        seq=str(scene), out=tmp_path / "only.png", results=(results,), timeline=True, truth=False
+    )
     assert show(alone) == [tmp_path / "only.png"]
 
 
@@ -82,7 +87,7 @@ def test_empty_results_can_be_shown(scene, tmp_path):
     empty = tmp_path / "empty.txt"
     empty.write_text("")
     out = tmp_path / "view.png"
-    show(ViewSettings(str(scene), out, (empty,), timeline=True, truth=False))
+    show(ViewSettings(seq=str(scene), out=out, results=(empty,), timeline=True, truth=False))
     assert out.stat().st_size > 0
 
 

@@ -1,0 +1,286 @@
+"""x–t slices: one line of every frame, stacked over time, so that a person's path is a ridge.
+
+    python -m mot.slices VIDEO --out slices.png
+    python -m mot.slices VIDEO --density RUN/NAME-density --results RUN/NAME.txt --out slices.png
+
+`slice_pixels` and `slice_density` give the arrays, `mot.slice_picture` draws them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mot.annotations import considered, read_results
+from mot.boxes import Boxes
+from mot.chosen_frames import ChosenFrames
+from mot.command_line import parse_flags
+from mot.density_files import DensityMaps, FloatMap
+from mot.errors import InputError, one_line_errors
+from mot.frames import stream_frames
+from mot.images import Image
+from mot.progress import progress_bar
+from mot.sequence import Sequence
+from mot.shapes import expect
+from mot.slice_picture import SlicePicture, draw_slices
+from mot.track_run import require_new
+
+MOST_LINES = 2000  # more than a picture of a page can show; a longer video is averaged down to it
+SUFFIXES = (".png", ".jpg", ".pdf", ".svg")
+
+Axis = Literal["x", "y"]
+Line = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceFlags(ChosenFrames):
+    """Stack a line of every frame over time."""
+
+    out: Path
+    """Picture to write: .png, .jpg, .pdf or .svg."""
+    axis: Axis = "x"
+    """x: a row of every frame, time runs down; y: a column of every frame, time runs right."""
+    at: int | None = None
+    """The row (--axis y: the column) in pixels from 0. Default: where most people are, else the
+    middle."""
+    band: int = 1
+    """Mean of so many rows about it."""
+    density: Path | None = None
+    """Folder of density maps (track.py --density): a second panel."""
+    density_of: Literal["all", "band"] = "all"
+    """Sum the density over all rows, or over those of the band only."""
+    results: Path | None = None
+    """Result file in MOT's format, whose tracks are drawn; else the ground truth, if there is."""
+    tracks: bool = True
+    """Draw tracks."""
+    most_lines: int = MOST_LINES
+    """Average a longer video down to so many lines at most."""
+
+    def __post_init__(self) -> None:
+        if self.out.suffix.lower() not in SUFFIXES:
+            expected = f"a file ending in {', '.join(SUFFIXES)}"
+            raise InputError("--out", expected, self.out, "rename it")
+        if self.band < 1:
+            raise InputError("--band", "1 row or more", self.band, "change this setting")
+        if not 1 <= self.most_lines <= 20_000:
+            raise InputError("--most-lines", "1 to 20000", self.most_lines, "change this setting")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where frames are cut: the mean of rows start..stop − 1 (axis x), or of columns (axis y).
+
+    Attributes:
+        axis: what is left of a frame, x or y.
+        start, stop: pixels, 0-based.
+        size_hw: height and width of the frames.
+    """
+
+    axis: Axis
+    start: int
+    stop: int
+    size_hw: tuple[int, int]
+
+    @classmethod
+    def about(cls, axis: Axis, at: int, band: int, size_hw: tuple[int, int]) -> Cut:
+        """Cut through a band of pixels about `at`, as much of it as lies in the frame.
+
+        Raises:
+            InputError: `at` is outside of the frame.
+        """
+        across = size_hw[0 if axis == "x" else 1]
+        what = "row" if axis == "x" else "column"
+        if not 0 <= at < across:
+            raise InputError("--at", f"a {what} from 0 to {across - 1}", at, "choose one in it")
+        start = at - (band - 1) // 2
+        return cls(axis, max(start, 0), min(start + band, across), size_hw)
+
+    @property
+    def whole(self) -> Cut:
+        """The same over all rows or columns."""
+        return Cut(self.axis, 0, self.size_hw[0 if self.axis == "x" else 1], self.size_hw)
+
+    def of_image(self, image: Image) -> Line:
+        """Mean over the band of an image (H, W, 3): (W, 3) for axis x, (H, 3) for axis y."""
+        expect(image, f"{self.size_hw[0]} {self.size_hw[1]} 3", "frame")
+        across = 0 if self.axis == "x" else 1
+        band = image[self.start : self.stop] if across == 0 else image[:, self.start : self.stop]
+        return np.asarray(band.mean(axis=across, dtype=np.float32))
+
+    def of_density(self, density: FloatMap) -> Line:
+        """People in the band of a map (h, w), per column (w,) for axis x, per row (h,) for axis y.
+
+        A cell that the band covers in part counts by that part, so that bands that tile a frame
+        have its people between them.
+        """
+        expect(density, "h w", "density")
+        rows = density if self.axis == "x" else density.T
+        edges = np.linspace(0, self.size_hw[0 if self.axis == "x" else 1], len(rows) + 1)
+        covered = np.clip(edges, self.start, self.stop)
+        share = np.diff(covered) / np.diff(edges)
+        return np.asarray(share.astype(np.float32) @ rows)
+
+
+def frames_per_line(first: int, last: int, most_lines: int = MOST_LINES, step: int = 1) -> int:
+    """Frames that one line is the mean of, a multiple of `step`; see `slice_pixels`."""
+    fewest = -(-(last - first + 1) // most_lines)
+    return step * -(-fewest // step)
+
+
+def slice_pixels(
+    sequence: Sequence, cut: Cut, first: int, last: int, *, per_line: int = 1
+) -> npt.NDArray[np.uint8]:
+    """Cut every frame and stack the lines.
+
+    Memory holds the result and a few frames, however long the video is.
+
+    Args:
+        sequence: whose frames.
+        cut: which line of them.
+        first: 1-based number of the first frame.
+        last: of the last one, included.
+        per_line: each line is the mean of so many frames, the last one of those that are left.
+
+    Returns:
+        uint8 (L, W, 3) RGB for axis x, (L, H, 3) for axis y; line 0 begins with frame `first`.
+
+    Raises:
+        InputError: as `mot.frames.stream_frames`.
+    """
+    bar = progress_bar(last - first + 1, unit="frame", title="frames")
+
+    def values() -> Iterator[Line]:
+        for _, image in stream_frames(sequence, first=first, last=last):
+            bar.update()
+            yield cut.of_image(image)
+
+    with bar:
+        return np.stack([np.rint(line).astype(np.uint8) for line in _means(values(), per_line)])
+
+
+def slice_density(maps: DensityMaps, cut: Cut, frames: range, *, per_line: int = 1) -> Line:
+    """Cut the density map of every frame and stack the lines.
+
+    Args:
+        maps: density maps.
+        cut: which rows or columns of them; `cut.whole` for all.
+        frames: 1-based, as `DensityMaps.frames_within` gives them.
+        per_line: each line is the mean over so many frames of the video.
+
+    Returns:
+        float32 (L, w) of people per column of cells for axis x, (L, h) per row of cells for axis y.
+        With `cut.whole` a line's sum is the number of people.
+
+    Raises:
+        InputError: a file that is no map, or one of another size.
+    """
+    size = " ".join(map(str, maps.read(frames[0]).shape))
+    bar = progress_bar(len(frames), unit="map", title="density")
+
+    def values() -> Iterator[Line]:
+        for frame in frames:
+            density = maps.read(frame)
+            expect(density, size, f"{maps.folder}, frame {frame}")
+            bar.update()
+            yield cut.of_density(density)
+
+    with bar:
+        return np.stack(list(_means(values(), max(1, per_line // frames.step))))
+
+
+def _means(values: Iterator[Line], count: int) -> Iterator[Line]:
+    """Mean of every `count` arrays, the last of those that are left."""
+    total: Line | None = None
+    added = 0
+    for value in values:
+        total = value if total is None else total + value
+        added += 1
+        if added == count:
+            yield total / np.float32(added)
+            total, added = None, 0
+    if total is not None:
+        yield total / np.float32(added)
+
+
+def show(flags: SliceFlags) -> Path:
+    """Make the picture that the flags ask for and return its path.
+
+    Raises:
+        InputError: nothing of that name, a row outside of the frame, malformed results, density of
+            another video, or a picture that is there.
+    """
+    require_new([flags.out])
+    sequence, first, last = flags.open()
+    boxes, whose = _tracks(flags, sequence)
+    boxes = boxes[(boxes.frame >= first) & (boxes.frame <= last)]
+    at = _most_crossed(boxes, flags.axis, sequence) if flags.at is None else flags.at
+    cut = Cut.about(flags.axis, at, flags.band, (sequence.height, sequence.width))
+    maps = DensityMaps.open(flags.density) if flags.density else None
+    frames = maps.frames_within(first, last, sequence.length) if maps else range(first, last + 1)
+    per_line = frames_per_line(first, last, flags.most_lines, frames.step)
+    density = None
+    density_cut = cut.whole if flags.density_of == "all" else cut
+    if maps:
+        density = slice_density(maps, density_cut, frames, per_line=per_line)
+    pixels = slice_pixels(sequence, cut, first, last, per_line=per_line)
+    if per_line > 1:
+        count = last - first + 1
+        print(f"{count} frames in {len(pixels)} lines: each is the mean of {per_line} frames")
+    picture = SlicePicture(
+        name=sequence.name,
+        pixels=pixels,
+        density=density,
+        axis=cut.axis,
+        band=(cut.start, cut.stop),
+        density_band=(density_cut.start, density_cut.stop),
+        size_hw=cut.size_hw,
+        first=first,
+        last=last,
+        per_line=per_line,
+        fps=sequence.fps,
+        boxes=boxes,
+        whose=whose,
+    )
+    draw_slices(flags.out, picture)
+    print(flags.out)
+    return flags.out
+
+
+def _tracks(flags: SliceFlags, sequence: Sequence) -> tuple[Boxes, str]:
+    """The tracks that are drawn, and what they are called."""
+    if not flags.tracks:
+        return Boxes.empty(), ""
+    if flags.results is not None:
+        return read_results(flags.results, length=sequence.length), flags.results.stem
+    if sequence.has_truth:
+        truth = sequence.truth()
+        return truth[considered(truth)], "ground truth"
+    return Boxes.empty(), ""
+
+
+def _most_crossed(boxes: Boxes, axis: Axis, sequence: Sequence) -> int:
+    """The row or column that most boxes cross; the frame's middle where there are none."""
+    across = sequence.height if axis == "x" else sequence.width
+    if not len(boxes):
+        return across // 2
+    begin, size = (boxes.y, boxes.h) if axis == "x" else (boxes.x, boxes.w)
+    start = np.clip(np.ceil(begin), 0, across).astype(int)
+    stop = np.clip(np.ceil(begin + size), 0, across).astype(int)
+    crossed = np.zeros(across + 1, int)
+    np.add.at(crossed, start, 1)
+    np.add.at(crossed, stop, -1)
+    return int(np.argmax(np.cumsum(crossed)[:across]))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command."""
+    show(parse_flags(SliceFlags, arguments, description=__doc__))
+
+
+if __name__ == "__main__":
+    one_line_errors(main)()
