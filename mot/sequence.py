@@ -6,7 +6,6 @@ where frames, ground truth and detections lie. Frames are decoded by `mot.frames
 
 from __future__ import annotations
 
-import configparser
 import difflib
 import os
 import re
@@ -14,15 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mot.annotations import EXACT_INTEGERS, read_detections, read_truth
+from mot.annotations import read_detections, read_truth
 from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.images import IMAGE_SUFFIXES, image_size
-from mot.plain_table import read_text
+from mot.seqinfo import SEQINFO, SeqInfo
 from mot.videofile import VIDEO_SUFFIXES, probe_video
 
 DATA_VARIABLE = "FOOTFALL_DATA"
-SEQINFO = "seqinfo.ini"
 IMAGE_FOLDER = "img1"
 DEEPEST = 8  # folders between a data root and a sequence
 NAMES_SHOWN = 6
@@ -140,7 +138,7 @@ def open_sequence(folder: str | os.PathLike[str], *, fps: float | None = None) -
                 "check the path",
             )
         return _from_images(name, folder, folder / IMAGE_FOLDER, fps)
-    info = _SeqInfo(folder / SEQINFO)
+    info = SeqInfo(folder / SEQINFO)
     length = int(info.number("seqLength", whole=True))
     images_at = folder / info.inner_path("imDir", IMAGE_FOLDER)
     suffix = info.suffix("imExt", ".jpg")
@@ -337,66 +335,3 @@ def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
 def _require_rate(fps: float | None) -> None:
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError("--fps", "frames per second above 0", fps, "give the camera's rate")
-
-
-class _SeqInfo:
-    """The [Sequence] section of a seqinfo.ini, value by value with its file named on error."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        parser = configparser.ConfigParser(interpolation=None, strict=False)
-        try:
-            parser.read_string(read_text(path))
-        except configparser.Error as error:
-            raise InputError(
-                path, "an ini file with [Sequence]", error.message, "see docs/formats.md"
-            ) from error
-        if not parser.has_section("Sequence"):
-            raise InputError(
-                path, "a section [Sequence]", parser.sections() or "none", "see docs/formats.md"
-            )
-        self._values = parser["Sequence"]
-
-    def has(self, key: str) -> bool:
-        """Whether the key is there with a value."""
-        return bool(self._values.get(key, "").strip())
-
-    def number(self, key: str, *, whole: bool = False) -> float:
-        """Return a number above 0."""
-        text = self._values.get(key, "").strip()
-        kind = "a whole number" if whole else "a number"
-        try:
-            value = float(text) if text else float("nan")
-        except ValueError:
-            value = float("nan")
-        if not 0 < value < EXACT_INTEGERS or (whole and value != int(value)):
-            got = f"'{text}'" if text else "no such key"
-            expected = f"{kind} above 0 and below {EXACT_INTEGERS} as {key}"
-            raise InputError(self.path, expected, got, f"add or correct {key}=")
-        return value
-
-    def suffix(self, key: str, default: str) -> str:
-        """Return the images' suffix."""
-        text = self._values.get(key, "").strip() or default
-        if text.lower() not in IMAGE_SUFFIXES:
-            raise InputError(
-                self.path,
-                f"one of {' '.join(sorted(IMAGE_SUFFIXES))} as {key}",
-                f"'{text}'",
-                f"correct {key}=",
-            )
-        return text
-
-    def inner_path(self, key: str, default: str) -> Path:
-        """Return a path that stays inside the sequence folder."""
-        text = self._values.get(key, "").strip() or default
-        # A link that the user made on disk may lead anywhere; words in a file may not.
-        path = Path(text.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or "\0" in text or ":" in text:
-            raise InputError(
-                self.path,
-                f"a folder inside the sequence as {key}",
-                f"'{text}'",
-                f"correct {key}=, usually {default}",
-            )
-        return path
