@@ -33,8 +33,9 @@ class SeqInfo:
     def __init__(self, path: Path) -> None:
         self.path = path
         parser = configparser.ConfigParser(interpolation=None, strict=False)
+        self._text = read_text(path)
         try:
-            parser.read_string(read_text(path))
+            parser.read_string(self._text)
         except configparser.Error as error:
             raise InputError(
                 path, "an ini file with [Sequence]", error.message, "see docs/formats.md"
@@ -47,11 +48,21 @@ class SeqInfo:
 
     def has(self, key: str) -> bool:
         """Whether the key is there with a value."""
-        return bool(self._values.get(key, "").strip())
+        return bool(self.text(key))
+
+    def text(self, key: str) -> str:
+        """Return the value as it stands there; empty where there is none."""
+        return self._values.get(key, "").strip()
+
+    def line(self, key: str) -> int:
+        """Return the 1-based line that begins with the key, 0 where there is none."""
+        lines = enumerate(self._text.split("\n"), 1)
+        known = (n for n, line in lines if line.split("=")[0].strip().lower() == key.lower())
+        return next(known, 0)
 
     def number(self, key: str, *, whole: bool = False) -> float:
         """Return a number above 0."""
-        text = self._values.get(key, "").strip()
+        text = self.text(key)
         kind = "a whole number" if whole else "a number"
         try:
             value = float(text) if text else float("nan")
@@ -65,7 +76,7 @@ class SeqInfo:
 
     def suffix(self, key: str, default: str) -> str:
         """Return the images' suffix."""
-        text = self._values.get(key, "").strip() or default
+        text = self.text(key) or default
         if text.lower() not in IMAGE_SUFFIXES:
             raise InputError(
                 self.path,
@@ -77,7 +88,7 @@ class SeqInfo:
 
     def inner_path(self, key: str, default: str) -> Path:
         """Return a path that stays inside the sequence folder."""
-        text = self._values.get(key, "").strip() or default
+        text = self.text(key) or default
         # A link that the user made on disk may lead anywhere; words in a file may not.
         path = Path(text.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or "\0" in text or ":" in text:

@@ -216,6 +216,25 @@ def list_sequences(root: str | os.PathLike[str]) -> list[Path]:
     return sorted(_walk(Path(root), 0, set()), key=lambda folder: (folder.name, str(folder)))
 
 
+def list_images(folder: Path) -> list[str]:
+    """Names of the images in a folder, 2.jpg before 10.jpg; hidden files are none."""
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES]
+    return sorted((n for n in names if not n.startswith(".")), key=_natural)
+
+
+def number_images(names: list[str], suffix: str) -> dict[int, str]:
+    """Images by the number that is their name; of 1.png and 1.jpg the one with `suffix` wins."""
+    names = sorted(names, key=lambda name: name.endswith(suffix))
+    return {int(Path(name).stem): name for name in names if _DIGITS.fullmatch(name)}
+
+
+def find_video(folder: Path) -> Path | None:
+    """The video of a sequence folder (video.mp4, video.*), None where there is none."""
+    videos = sorted(p for p in folder.glob("video.*") if p.suffix.lower() in VIDEO_SUFFIXES)
+    return videos[0] if videos else None
+
+
 def find_sequence(name: str, root: str | os.PathLike[str], *, fps: float | None = None) -> Sequence:
     """Open the sequence of that name below `root`, at whatever depth.
 
@@ -289,7 +308,7 @@ def _walk(folder: Path, depth: int, seen: set[Path]) -> Iterator[Path]:
 
 def _from_images(name: str, folder: Path, images_at: Path, fps: float | None) -> Sequence:
     """Take a bare folder of images in natural order; the first one tells the size."""
-    images = _list_images(images_at)
+    images = list_images(images_at)
     if not images:
         raise InputError(
             images_at,
@@ -305,12 +324,11 @@ def _locate_frames(
     folder: Path, images_at: Path, suffix: str, length: int
 ) -> tuple[Path, tuple[str, ...]]:
     """Find the frames of a folder with seqinfo.ini: images, else a video, else where they'd be."""
-    present = _list_images(images_at) if images_at.is_dir() else []
-    videos = sorted(p for p in folder.glob("video.*") if p.suffix.lower() in VIDEO_SUFFIXES)
-    if not present and videos:
-        return videos[0], ()
-    present.sort(key=lambda name: name.endswith(suffix))  # of 1.png and 1.jpg, imExt's wins
-    numbered = {int(Path(name).stem): name for name in present if _DIGITS.fullmatch(name)}
+    present = list_images(images_at) if images_at.is_dir() else []
+    video = find_video(folder)
+    if not present and video:
+        return video, ()
+    numbered = number_images(present, suffix)
     if not numbered:
         return images_at, tuple(present[:length])
     # Other data sets write 5 or 8 digits, or count from 0; a number that is missing stays named.
@@ -318,13 +336,6 @@ def _locate_frames(
     last = min(first + length - 1, max(numbered))
     wanted = range(first, last + 1)
     return images_at, tuple(numbered.get(n, f"{n:06d}{suffix}") for n in wanted)
-
-
-def _list_images(folder: Path) -> list[str]:
-    """Names of the images in a folder, 2.jpg before 10.jpg."""
-    with os.scandir(folder) as entries:
-        names = [e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES]
-    return sorted((n for n in names if not n.startswith(".")), key=_natural)
 
 
 def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
