@@ -62,7 +62,6 @@ class Checked:
         return sum(self.findings.counts[severity] for severity in DEFECTS)
 
 
-@one_line_errors
 def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
     flags = parse_flags(CheckFlags, arguments, description=__doc__)
@@ -153,4 +152,4 @@ def _as_json(checked: Checked) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    one_line_errors(main)()
