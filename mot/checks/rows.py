@@ -241,7 +241,7 @@ def _check_jumps(rows: _Rows, facts: Facts) -> None:
     far = next_to & (distance > limit * tallest)
     moved = np.zeros(len(rows.id))
     moved[later] = distance / np.maximum(tallest, 1e-9)
-    say = "times its height away from where it was a frame before"
+    say = f"times its height away from where it was a frame before, over {limit:.2g} is suspicious"
     rows.report(
         _mask(later[far], rows), WARNING, "jump",
         lambda i: f"id {rows.id[i]:g} is {moved[i]:.1f} {say}",

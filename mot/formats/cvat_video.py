@@ -83,15 +83,16 @@ def _read_one(path: Path, hints: Hints, say: Say) -> Annotated:
     places: list[str] = []
     held = 0
     for track in root.iter("track"):
-        category = hints.class_of(track.get("label", ""), f"{path}, track {track.get('id')}")
-        keyframes = sorted(_keyframes(track, path, say), key=lambda key: key.frame)
+        where = f"{path}, track {track.get('id')}"
+        category = hints.class_of(track.get("label", ""), where)
+        keyframes = sorted(_keyframes(track, where, say), key=lambda key: key.frame)
         held += bool(keyframes) and not keyframes[-1].outside and keyframes[-1].frame < task.last
         if category is None:
             continue
         identity = _integer(track, "id", f"{path}, track")
-        for row in _expand(keyframes, identity, category, task):
+        for row, place in _expand(keyframes, where, identity, category, task):
             rows.append(row)
-            places.append(f"{path}, track {identity}, frame {row.frame - 1:g}")
+            places.append(place)
     if held:
         say(f"{path}: {held} tracks do not end with outside=1: they go on to the end, as in CVAT")
     length = task.last + 1
@@ -147,8 +148,7 @@ class _Keyframe(NamedTuple):
     visibility: float
 
 
-def _keyframes(track: Element, path: Path, say: Say) -> Iterator[_Keyframe]:
-    where = f"{path}, track {track.get('id')}"
+def _keyframes(track: Element, where: str, say: Say) -> Iterator[_Keyframe]:
     others = sum(len(track.findall(shape)) for shape in OTHER_SHAPES)
     if others:
         say(f"{where}: {others} shapes that are no boxes left behind")
@@ -173,29 +173,29 @@ def _keyframes(track: Element, path: Path, say: Say) -> Iterator[_Keyframe]:
 
 
 def _expand(
-    keyframes: Sequence[_Keyframe], identity: int, category: int, task: _Task
-) -> Iterator[Row]:
-    """Rows of a track in the frames that the task shows."""
+    keyframes: Sequence[_Keyframe], where: str, identity: int, category: int, task: _Task
+) -> Iterator[tuple[Row, str]]:
+    """Rows of a track, with their places, in the frames that the task shows."""
     ends = [key.frame for key in keyframes[1:]] + [task.last + 1]
     for index, (key, end) in enumerate(zip(keyframes, ends, strict=True)):
         if key.outside:
             continue
+        place = f"{where}, frame {key.frame}"
+        if not task.first <= key.frame <= task.last:
+            shown = f"frames {task.first} to {task.last}, as the task has"
+            raise InputError(place, shown, key.frame, "correct it")
         if end == key.frame:
-            raise InputError(
-                f"track {identity}, frame {key.frame}", "one box a frame", "two", "remove one"
-            )
+            raise InputError(place, "one box a frame", "two", "remove one")
         start = np.array(key.corners)
         goal = np.array(keyframes[index + 1].corners) if index + 1 < len(keyframes) else start
-        for frame in range(key.frame, end):
+        for frame in range(key.frame, min(end, task.last + 1)):
             if (frame - task.first) % task.step:
                 continue
             left, top, right, bottom = start + (goal - start) * (frame - key.frame) / (
                 end - key.frame
             )
-            yield Row(
-                frame + 1, identity, left, top, right - left, bottom - top,
-                key.score, category, key.visibility,
-            )  # fmt: skip
+            box = (left, top, right - left, bottom - top)
+            yield Row(frame + 1, identity, *box, key.score, category, key.visibility), place
 
 
 def _flag(element: Element, name: str) -> bool:
