@@ -28,9 +28,9 @@ NAMES_SHOWN = 6
 _DIGITS = re.compile(r"[0-9]{1,9}\.\w+")  # so many digits that the tuple of names stays small
 
 HOW_TO_GET_DATA = (
-    "name a folder that holds it with --data or $FOOTFALL_DATA, get MOT17 from "
-    "https://motchallenge.net/data/MOT17.zip (unzip it into data/), or run on rendered scenes "
-    "with --seq synthetic"
+    "name a folder that holds it with --data or $FOOTFALL_DATA, get MOT17 with "
+    "python -m mot.download MOT17 (https://motchallenge.net/data/MOT17.zip), or run on rendered "
+    "scenes with --seq synthetic"
 )
 
 
