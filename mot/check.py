@@ -92,17 +92,26 @@ def check(flags: CheckFlags) -> Checked:
     for folder in strays:
         what = "annotations without seqinfo.ini and img1/: not found as a sequence"
         findings.add(folder, 0, ERROR, "stray", what)
+    rows = sum(_check_sequence(folder, flags, findings) for folder in folders)
+    return Checked(findings, len(folders), rows)
+
+
+def _check_sequence(folder: Path, flags: CheckFlags, findings: Findings) -> int:
+    """Check a sequence folder and return the number of rows in its files."""
+    truth, detections = folder / "gt" / "gt.txt", folder / "det" / "det.txt"
     rows = 0
-    for folder in folders:
+    try:
         facts = check_frames(folder, findings, jump=flags.jump, all_frames=flags.all_frames)
-        truth, detections = folder / "gt" / "gt.txt", folder / "det" / "det.txt"
         if truth.is_file():
             rows += check_truth(truth, facts, findings)
         elif truth.parent.is_dir():
             findings.add(truth, 0, WARNING, "missing", "the folder gt/ has no gt.txt")
         if detections.is_file():
             rows += check_detections(detections, facts, findings)
-    return Checked(findings, len(folders), rows)
+    except OSError as error:
+        place = Path(error.filename or folder)
+        findings.add(place, 0, ERROR, "unreadable", error.strerror or str(error))
+    return rows
 
 
 def _strays(root: Path, known: set[Path]) -> Iterator[Path]:

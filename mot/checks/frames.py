@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from itertools import groupby
+from itertools import pairwise
 from pathlib import Path
 
 from mot.checks.finding import ERROR, NOTE, WARNING, Findings
@@ -136,22 +135,20 @@ def _check_numbers(
             findings.add(images_at / name, 0, WARNING, "name", "its name is no frame number")
     first = 0 if 0 in numbered else 1
     end = first + (length if length is not None else max(numbered) + 1 - first)
-    for run in _runs(set(range(first, end)) - set(numbered)):
-        findings.add(images_at, 0, ERROR, "missing", f"no image of {run}")
-    for run in _runs(n for n in numbered if n >= end):
-        what = f"{run}: more than the {length} of seqLength"
+    present = sorted(number for number in numbered if first <= number < end)
+    for before, after in pairwise([first - 1, *present, end]):
+        if after - before > 1:
+            what = f"no image of {_frames(before + 1, after - 1)}"
+            findings.add(images_at, 0, ERROR, "missing", what)
+    beyond = [number for number in numbered if number >= end]
+    if beyond:
+        what = f"{_frames(min(beyond), max(beyond))}: more than the {length} of seqLength"
         findings.add(images_at, 0, ERROR, "length", what)
     return end - first
 
 
-def _runs(numbers: Iterable[int]) -> list[str]:
-    """Frame numbers in words: `frame 3`, `frames 5 to 9`."""
-    runs = []
-    for _, group in groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0]):
-        members = [number for _, number in group]
-        several = f"frames {members[0]} to {members[-1]}"
-        runs.append(several if len(members) > 1 else f"frame {members[0]}")
-    return runs
+def _frames(first: int, last: int) -> str:
+    return f"frame {first}" if first == last else f"frames {first} to {last}"
 
 
 def _check_images(

@@ -58,6 +58,12 @@ class Annotated:
     boxes: Boxes = field(repr=False)
     images: tuple[str, ...] = field(default=(), repr=False)
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.length < EXACT_INTEGERS:
+            raise InputError(
+                self.name, f"1 to {EXACT_INTEGERS - 1} frames", self.length, "count frames from 1"
+            )
+
     def image(self, frame: int) -> str:
         """File name of a 1-based frame."""
         return self.images[frame - 1] if frame <= len(self.images) else f"{frame:06d}.jpg"

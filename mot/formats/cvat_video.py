@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
+from mot.annotations import EXACT_INTEGERS
 from mot.atomic import atomic_path
 from mot.boxes import Boxes
 from mot.errors import InputError
@@ -123,7 +124,7 @@ def _task(root: Element, path: Path, hints: Hints) -> _Task:
     first = numbers["start_frame"]
     last = numbers["stop_frame"]
     last = first + (numbers["size"] - 1) * step if last < 0 else last
-    if last < first or step < 1:
+    if not 0 <= first <= last < EXACT_INTEGERS or step < 1:
         raise InputError(path, "a task of at least one frame", numbers, "export it again")
     size = root.find(".//original_size")
     if size is None and hints.size is None:

@@ -179,6 +179,21 @@ def test_missing_frames_are_named_as_runs(scene):
     assert [f.what for f in kept] == ["no image of frame 3", "no image of frames 5 to 7"]
 
 
+def test_a_far_too_large_length_is_one_finding(make_scene):
+    kept = check(CheckFlags(make_scene(seqLength=16_000_000))).findings.kept
+    assert [f.what for f in kept] == ["no image of frames 13 to 16000000"]
+
+
+def test_what_cannot_be_read_does_not_end_the_check(make_scene, tmp_path):
+    a, b = make_scene("a"), make_scene("b", seqLength=13)
+    (a / "gt" / "gt.txt").unlink()
+    (a / "gt" / "gt.txt").symlink_to(a / "gt" / "gt.txt")  # a loop: not even its kind is known
+    (a / "img1" / "000003.jpg").unlink()
+    (a / "img1" / "000003.jpg").mkdir()
+    kinds = {(f.path.parent.parent.name, f.kind) for f in check(CheckFlags(tmp_path)).findings.kept}
+    assert ("a", "undecodable") in kinds and (b.parent.name, "missing") in kinds
+
+
 def test_frames_that_count_from_0_are_fine(scene):
     for number in range(1, 13):
         image = scene / "img1" / f"{number:06d}.jpg"

@@ -338,6 +338,12 @@ def test_yolo_takes_size_and_length_from_images_beside_the_labels(tmp_path):
     assert got.boxes.ltwh.tolist() == [[16, 12, 32, 24]] and got.boxes.cls.tolist() == [1]
 
 
+def test_a_time_stamp_is_no_frame_number(tmp_path):
+    (tmp_path / "s_170000000.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    with pytest.raises(InputError, match="count frames from 1"):
+        FORMATS["yolo"].read(tmp_path, HINTS, lambda _: None)
+
+
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
