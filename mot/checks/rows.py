@@ -223,8 +223,9 @@ def _check_identities(rows: _Rows) -> None:
         return f"id {rows.id[i]:g} is {_name(now)} here and {_name(was)} before ({place})"
 
     rows.report(_mask(later[twice], rows), ERROR, "duplicate", say_twice)
-    changed = same & ~twice & (rows.category[earlier] != rows.category[later])
-    rows.report(_mask(later[changed], rows), WARNING, "class-change", say_class)
+    changed = later[same & ~twice & (rows.category[earlier] != rows.category[later])]
+    _, first = np.unique(rows.id[changed], return_index=True)  # one finding for an id is enough
+    rows.report(_mask(changed[first], rows), WARNING, "class-change", say_class)
 
 
 def _check_jumps(rows: _Rows, facts: Facts) -> None:

@@ -99,7 +99,8 @@ def test_a_header_is_one_fault_not_one_for_every_row(scene):
 
 
 def test_a_class_that_changes_names_both_places(scene):
-    line = add_rows(scene, "1,9,5,5,10,10,1,1,1", "8,9,5,5,10,10,1,7,1")
+    classes = {1: 1, 8: 7, 9: 7, 10: 1}  # and back again: one finding all the same
+    line = add_rows(scene, *(f"{n},9,5,5,10,10,1,{c},1" for n, c in classes.items()))
     [finding] = check(CheckFlags(scene)).findings.kept
     assert (finding.line, finding.kind, finding.severity) == (line + 1, "class-change", WARNING)
     assert f"frame 1, line {line}" in finding.what
