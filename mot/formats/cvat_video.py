@@ -82,8 +82,8 @@ def _read_one(path: Path, hints: Hints, say: Say) -> Annotated:
     task = _task(root, path, hints)
     rows: list[Row] = []
     places: list[str] = []
-    held = 0
-    for track in root.iter("track"):
+    held, tracks = 0, root.findall("track")
+    for track in tracks:
         where = f"{path}, track {track.get('id')}"
         category = hints.class_of(track.get("label", ""), where)
         keyframes = sorted(_keyframes(track, where, say), key=lambda key: key.frame)
@@ -95,7 +95,8 @@ def _read_one(path: Path, hints: Hints, say: Say) -> Annotated:
             rows.append(row)
             places.append(place)
     if held:
-        say(f"{path}: {held} tracks do not end with outside=1: they go on to the end, as in CVAT")
+        without = f"{held} of {len(tracks)} tracks do not end with outside=1"
+        say(f"{path}: {without}: they go on to the last frame, as in CVAT")
     length = task.last + 1
     name = folder_name(task.name or path.stem, path, say)
     return Annotated(name, length, *task.size, hints.fps, to_boxes(rows, places, length))
@@ -152,7 +153,7 @@ class _Keyframe(NamedTuple):
 def _keyframes(track: Element, where: str, say: Say) -> Iterator[_Keyframe]:
     others = sum(len(track.findall(shape)) for shape in OTHER_SHAPES)
     if others:
-        say(f"{where}: {others} shapes that are no boxes left behind")
+        say(f"{where}: shapes that are no boxes are left behind: {others}")
     for box in track.findall("box"):
         frame = _integer(box, "frame", where)
         place = f"{where}, frame {frame}"
@@ -252,7 +253,7 @@ def _with_ids(sequence: Annotated, path: Path, say: Say) -> Annotated:
     if not nameless.any():
         return sequence
     count = int(nameless.sum())
-    say(f"{path}: {count} boxes without an id become tracks of one frame")
+    say(f"{path}: {count} of {len(boxes)} boxes have no id and become tracks of one frame each")
     identity = boxes.id.copy()
     identity[nameless] = max(0, boxes.id.max()) + 1 + np.arange(count)
     parts = vars(sequence) | {"boxes": boxes.with_columns(id=identity)}

@@ -242,7 +242,7 @@ def test_keyframes_are_interpolated_and_outside_ends_a_box(tmp_path):
     assert boxes.frame.tolist() == [2, 3, 4, 5, 6, 9, 10]
     assert boxes.x.tolist() == [0, 10, 20, 30, 40, 100, 100]
     assert set(boxes.id.tolist()) == {4} and boxes.ltwh[0].tolist() == [0, 10, 20, 50]
-    assert len(said) == 1 and "1 tracks do not end" in said[0]
+    assert len(said) == 1 and "1 of 1 tracks do not end" in said[0]
 
 
 def test_attributes_and_occluded(tmp_path):
@@ -313,7 +313,7 @@ def test_what_is_wrong_with_a_track_is_named_with_its_place(tmp_path, track, exp
 def test_other_shapes_are_left_behind_and_said(tmp_path):
     shapes = '<polygon frame="0" points="1,1;2,2;3,3"/>' + box(0, 0) + box(1, 0, outside=1)
     boxes, said = read_cvat(cvat(tmp_path, f'<track id="1" label="person">{shapes}</track>'))
-    assert len(boxes) == 1 and "1 shapes" in said[0]
+    assert len(boxes) == 1 and "left behind: 1" in said[0]
 
 
 # YOLO text
@@ -425,7 +425,7 @@ def test_clip_cuts_and_leaves_out(tmp_path):
     said: list[str] = []
     [got] = convert(flags, said.append)
     assert got.boxes.ltwh.tolist() == [[0, 0, 20, 15]]
-    assert said == ["scene: 1 boxes outside of the frame are left out"]
+    assert said == ["scene: 1 of 2 boxes are outside and left out"]
 
 
 def test_a_truth_cannot_mix_people_with_and_without_ids(tmp_path):
