@@ -153,9 +153,8 @@ def _clipped(sequence: Annotated, say: Say) -> Annotated:
     size = edges[:, 2:] - edges[:, :2]
     inside = np.asarray((size > 0).all(axis=1))
     if not inside.all():
-        say(
-            f"{sequence.name}: {int((~inside).sum())} of {len(boxes)} boxes are outside and left out"
-        )
+        count = f"{int((~inside).sum())} of {len(boxes)} boxes"
+        say(f"{sequence.name}: {count} are outside and left out")
     cut = boxes.with_columns(x=edges[:, 0], y=edges[:, 1], w=size[:, 0], h=size[:, 1])
     return replace(sequence, boxes=cut[inside])
 

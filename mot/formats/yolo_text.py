@@ -248,8 +248,7 @@ def _say_what_is_lost(
         edges = sequence.boxes.ltrb / ((sequence.width, sequence.height) * 2)
         beyond += int(((edges < 0) | (edges > 1)).any(axis=1).sum())
     if beyond:
-        say(
-            f"{target}: {beyond} of {len(boxes)} boxes leave the frame, which ultralytics refuses (--clip)"
-        )
+        count = f"{beyond} of {len(boxes)} boxes"
+        say(f"{target}: {count} leave the frame; ultralytics trains on none such (--clip)")
     if (boxes.id >= 0).any():
         say(f"{target}: rows end with an id; ultralytics trains on five columns (--no-ids)")
