@@ -158,10 +158,8 @@ class _Reader:
             for key, images in shown.items()
             for number, (place, image) in images.items()
         }
-        classes = {
-            key: self.hints.class_of(str(_value(place, entry, "name")), place)
-            for key, (place, entry) in self._by_id(self.categories).items()
-        }
+        categories = self._by_id(self.categories)
+        classes: dict[Any, int | None] = {}  # as they are met: most files name more than they hold
         rows: dict[Any, list[tuple[Row, str]]] = {key: [] for key in shown}
         outlines = 0
         for place, entry in self.annotations:
@@ -169,10 +167,13 @@ class _Reader:
             if image not in where:
                 raise InputError(place, "an image_id that is among the images", image, "correct it")
             category = _value(place, entry, "category_id")
-            if category not in classes:
+            if category not in categories:
                 raise InputError(
                     place, "a category_id that is among the categories", category, "correct it"
                 )
+            if category not in classes:
+                at, named = categories[category]
+                classes[category] = self.hints.class_of(str(_value(at, named, "name")), at)
             outlines += bool(entry.get("segmentation"))
             kind = classes[category]
             if kind is not None:

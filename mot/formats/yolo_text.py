@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
@@ -32,7 +32,7 @@ from mot.plain_table import read_text, shown
 from mot.sequence import list_images
 
 LABELS, IMAGES = "labels", "images"
-NAMES_YAML, NAMES_TEXT = "data.yaml", "classes.txt"
+NAME_FILES = NAMES_YAML, NAMES_TEXT = "data.yaml", "classes.txt"
 LARGEST_SHARE = 10.0  # of the frame's side; beyond that it must be pixels
 DECIMALS = 8  # 0.0001 pixels of 8K
 _NUMBERED = re.compile(r"(.*?)[_-]?(\d{1,9})")
@@ -88,7 +88,7 @@ def _read_one(
         )  # fmt: skip
     start = 0 if 0 in files else 1
     length = max(max(files) - start + 1, len(images))
-    classes = _classes(source, folder, hints)
+    class_of = _class_lookup(source, folder, hints)
     rows: list[Row] = []
     places: list[str] = []
     for number, path in files.items():
@@ -96,18 +96,12 @@ def _read_one(
             if not text.strip():
                 continue
             place = f"{path}:{line}"
-            row = _row(text, place, number - start + 1, size, classes, hints)
+            row = _row(text, place, number - start + 1, size, class_of, hints)
             if row is not None:
                 rows.append(row)
                 places.append(place)
-    return Annotated(
-        name,
-        length,
-        *size,
-        hints.fps,
-        to_boxes(rows, places, length),
-        tuple(p.name for p in images),
-    )
+    boxes = to_boxes(rows, places, length)
+    return Annotated(name, length, *size, hints.fps, boxes, tuple(p.name for p in images))
 
 
 def _images_beside(folder: Path, prefix: str) -> list[Path]:
@@ -119,19 +113,36 @@ def _images_beside(folder: Path, prefix: str) -> list[Path]:
     parts[places[-1]] = IMAGES
     beside = Path(*parts)
     names = list_images(beside) if beside.is_dir() else []
-    return [beside / name for name in names if name.startswith(prefix)]
+    numbered = ((name, _NUMBERED.fullmatch(Path(name).stem)) for name in names)
+    return [beside / name for name, found in numbered if found and found[1] == prefix]
 
 
-def _classes(source: Path, folder: Path, hints: Hints) -> dict[int, int | None]:
-    """MOTChallenge class of each number; without names only 0 is known, a pedestrian."""
+def _class_lookup(source: Path, folder: Path, hints: Hints) -> Callable[[int, str], int | None]:
+    """Function from a class number and its place to MOTChallenge's class, None = leave it out.
+
+    Names are looked up as they are met, for most files name more than they hold. Without names
+    only 0 is known, a pedestrian.
+    """
+    top = source.parent if source.name == LABELS else source
+    names: dict[int, str] = {}
     for place in (folder, *folder.parents):
-        for path in (place / NAMES_YAML, place / NAMES_TEXT):
-            if path.is_file():
-                names = _names(path)
-                return {number: hints.class_of(name, path) for number, name in names.items()}
-        if place == source:
+        found = [path for name in NAME_FILES if (path := place / name).is_file()]
+        if found or place == top:
+            names = _names(found[0]) if found else {}
             break
-    return {0: int(PEDESTRIAN)}
+    known = names or {0: class_name(PEDESTRIAN)}
+
+    def look_up(number: int, where: str) -> int | None:
+        if str(number) in hints.classes:
+            return hints.classes[str(number)]
+        if number not in known:
+            raise InputError(
+                where, f"a class out of {', '.join(map(str, known))}", number,
+                f"name the classes in {' or '.join(NAME_FILES)}, or say --classes {number}=car",
+            )  # fmt: skip
+        return hints.class_of(known[number], where)
+
+    return look_up
 
 
 def _names(path: Path) -> dict[int, str]:
@@ -151,7 +162,7 @@ def _names(path: Path) -> dict[int, str]:
 
 def _row(
     text: str, place: str, frame: int, size: tuple[int, int],
-    classes: dict[int, int | None], hints: Hints,
+    class_of: Callable[[int, str], int | None], hints: Hints,
 ) -> Row | None:  # fmt: skip
     """One box; None where its class is left out."""
     try:
@@ -164,14 +175,11 @@ def _row(
         raise InputError(
             place, "5 to 7 columns: boxes", f"{len(rest) + 5} columns", "outlines are not read"
         )
-    if number not in classes:
-        raise InputError(
-            place, f"a class out of {sorted(classes)}", f"{number:g}",
-            f"name the classes in {NAMES_TEXT} or {NAMES_YAML}",
-        )  # fmt: skip
+    if number % 1 != 0:  # so is NaN's
+        raise InputError(place, "a whole number as class", f"{number:g}", "correct the row")
     if max(map(abs, (centre_x, centre_y, width, height))) > LARGEST_SHARE:
         raise InputError(place, "shares of the frame, about 0..1", shown(text), "divide pixels")
-    category = classes[int(number)]
+    category = class_of(int(number), place)
     if category is None:
         return None
     score, identity = 1.0, NO_ID
@@ -181,7 +189,7 @@ def _row(
         identity = rest[0]
     elif rest:
         score = rest[0]
-    if identity != int(identity):
+    if identity % 1 != 0:
         raise InputError(
             place, "a whole number as id (the last column)", f"{identity:g}",
             "give --sixth score if the sixth column is one",

@@ -344,6 +344,20 @@ def test_a_time_stamp_is_no_frame_number(tmp_path):
         FORMATS["yolo"].read(tmp_path, HINTS, lambda _: None)
 
 
+def test_names_of_classes_matter_only_where_they_are_met(tmp_path):
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "000001.txt").write_text("0 0.5 0.5 0.1 0.1\n2 0.5 0.5 0.1 0.1\n")
+    (tmp_path / "data.yaml").write_text("names: {0: person, 1: airplane, 2: car}\n")
+    [got] = FORMATS["yolo"].read(tmp_path / "labels", HINTS, lambda _: None)
+    assert got.boxes.cls.tolist() == [1, 3] and got.name == tmp_path.name
+    (tmp_path / "data.yaml").unlink()
+    hints = Hints(size=(WIDTH, HEIGHT), classes={"2": None})
+    [got] = FORMATS["yolo"].read(tmp_path, hints, lambda _: None)
+    assert got.boxes.cls.tolist() == [1]
+    path = coco(tmp_path, categories=[*COCO["categories"], {"id": 9, "name": "airplane"}])
+    assert len(read_coco(path).boxes) == 3
+
+
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
@@ -355,6 +369,8 @@ def test_a_time_stamp_is_no_frame_number(tmp_path):
         ("0 0.5 0.5 0 0.1", "above 0"),
         ("2 0.5 0.5 0.1 0.1", "classes.txt"),
         ("0 nan 0.5 0.1 0.1", "finite"),
+        ("nan 0.5 0.5 0.1 0.1", "whole number as class"),
+        ("0 0.5 0.5 0.1 0.1 inf", "whole number as id"),
     ],
 )
 def test_what_is_wrong_with_a_yolo_row_is_named_with_its_line(tmp_path, row, expected):
