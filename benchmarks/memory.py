@@ -12,8 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from mot.annotations import truth_rows
 from mot.scene_settings import SceneSettings
-from mot.synthetic import render_frames, truth_rows
+from mot.seqinfo import SEQINFO, seqinfo_text
+from mot.synthetic import render_frames
 from mot.video import VideoWriter
 from nets.shipped import default_weights
 
@@ -40,9 +42,8 @@ def write_sequence(folder: Path, frames: int, scene: SceneSettings) -> None:
             video.write(image)
             known = boxes.id + IDS_PER_TURN * turn
             truth.write(truth_rows(boxes.with_columns(frame=index + 1, id=known)))
-    (folder / "seqinfo.ini").write_text(
-        f"[Sequence]\nname=long\nframeRate={scene.fps:g}\nseqLength={frames}\n"
-        f"imWidth={scene.width}\nimHeight={scene.height}\n"
+    (folder / SEQINFO).write_text(
+        seqinfo_text("long", frames, scene.width, scene.height, scene.fps)
     )
 
 

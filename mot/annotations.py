@@ -148,6 +148,23 @@ def write_results(path: str | os.PathLike[str], boxes: Boxes) -> None:
         temporary.write_bytes(text)
 
 
+def truth_rows(boxes: Boxes) -> str:
+    """Rows of MOT17's gt.txt: frame, id, left, top (1-based), w, h, flag, class, visibility.
+
+    The flag is 0 where the score is 0, else 1.
+    """
+    columns = [boxes.frame, boxes.id, boxes.x + 1, boxes.y + 1, boxes.w, boxes.h, boxes.score != 0]
+    rows = zip(*(c.tolist() for c in (*columns, boxes.cls, boxes.visibility)), strict=True)
+    return "".join(map("%d,%d,%.2f,%.2f,%.2f,%.2f,%d,%d,%.6g\n".__mod__, rows))
+
+
+def detection_rows(boxes: Boxes) -> str:
+    """Rows of MOT17's det.txt: frame, -1, left, top (1-based), w, h, score."""
+    columns = (boxes.frame, boxes.x + 1, boxes.y + 1, boxes.w, boxes.h, boxes.score)
+    rows = zip(*(c.tolist() for c in columns), strict=True)
+    return "".join(map("%d,-1,%.2f,%.2f,%.2f,%.2f,%.6g\n".__mod__, rows))
+
+
 class ResultWriter:
     """Result file that grows frame by frame and holds whole lines at any moment.
 

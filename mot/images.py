@@ -6,6 +6,7 @@ file with grey and says so on stderr only; here that is an error.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -63,6 +64,19 @@ def read_resized(path: Path, size_hw: tuple[int, int], where: str) -> tuple[Imag
     return resize(image, size_hw), (height, width)
 
 
+def is_cut_off(path: Path) -> bool:
+    """Whether an image file lacks its end; only its first and last bytes are read.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        start = file.read(len(PNG_START))
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - TAIL_BYTES))
+        return not start or _lacks_end(start, file.read())
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height of an image in pixels; raises InputError as `read_image`."""
     height, width = read_image(path).shape[:2]
@@ -87,7 +101,7 @@ def _read_whole(path: Path, place: str) -> bytes:
         raise InputError(
             place, "an image", error.strerror or error, "restore the file or unpack again"
         ) from error
-    if _is_cut(raw):
+    if _lacks_end(raw, raw[-TAIL_BYTES:]):
         raise InputError(place, "a whole image", f"{len(raw)} bytes without an end", REMEDY)
     return raw
 
@@ -121,9 +135,8 @@ def _half_suffices(full_hw: tuple[int, int], size_hw: tuple[int, int]) -> bool:
     return even and all(full / 2 >= ENOUGH * wanted for full, wanted in pairs)
 
 
-def _is_cut(raw: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end marker."""
-    tail = raw[-TAIL_BYTES:]
-    return (raw.startswith(JPEG_START) and JPEG_END not in tail) or (
-        raw.startswith(PNG_START) and PNG_END not in tail
+def _lacks_end(start: bytes, tail: bytes) -> bool:
+    """Whether a JPEG or PNG is without its end marker."""
+    return (start.startswith(JPEG_START) and JPEG_END not in tail) or (
+        start.startswith(PNG_START) and PNG_END not in tail
     )

@@ -6,9 +6,11 @@ lines are read as people have them.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,24 @@ from mot.errors import InputError
 
 SHOWN_CHARACTERS = 80
 NUMBER_CHARACTERS = b"0123456789+-.eE, \t\n"
+
+
+@dataclass(frozen=True)
+class TableScan:
+    """What can be read of a table that may be damaged.
+
+    Attributes:
+        values: float64 (rows, columns) of the rows that are numbers and as long as most; NaN and
+            infinity may be among them.
+        lines: int64 (rows,) 1-based line of each of those rows.
+        faults: line and what is wrong with it, for every row that is left out.
+        remarks: what is unusual about the text as a whole, and harmless.
+    """
+
+    values: npt.NDArray[np.float64]
+    lines: npt.NDArray[np.int64]
+    faults: list[tuple[int, str]]
+    remarks: list[str]
 
 
 @dataclass(frozen=True)
@@ -41,8 +61,7 @@ class PlainTable:
         if np.all(good):
             return
         lines = self.text.split("\n")
-        filled = [number for number, line in enumerate(lines, 1) if line.strip()]
-        number = filled[int(np.argmin(np.asarray(good)))]
+        number = _filled_lines(lines)[int(np.argmin(np.asarray(good)))]
         raise _bad_line(self.path, number, expected, lines[number - 1], remedy)
 
 
@@ -52,19 +71,26 @@ def read_text(path: Path) -> str:
     Raises:
         InputError: the file is missing, a folder, or no text.
     """
+    raw = _read_bytes(path)
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            path, "a text file", error.strerror or error, "check the path and its rights"
-        ) from error
-    try:
-        text = raw.decode("utf-8-sig")
+        return _plain_newlines(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise InputError(
             f"{path}:{line}", "UTF-8 text", "other bytes", "save the file as plain text"
         ) from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            path, "a text file", error.strerror or error, "check the path and its rights"
+        ) from error
+
+
+def _plain_newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -97,6 +123,65 @@ def read_table(path: Path, *, fewest: int) -> PlainTable:
             path, number, f"at least {fewest} columns", first_row[0], "see docs/formats.md"
         )
     return PlainTable(path, values, text)
+
+
+def scan_table(path: Path) -> TableScan:
+    """Read what can be read of a table, and list the lines that cannot.
+
+    Raises:
+        InputError: the file itself cannot be read.
+    """
+    raw = _read_bytes(path)
+    remarks = ["begins with a byte order mark"] if raw.startswith(codecs.BOM_UTF8) else []
+    remarks += ["has line ends of Windows (CRLF)"] if b"\r" in raw else []
+    # What is no UTF-8 is no number either, and named with its line.
+    text = _plain_newlines(raw.decode("utf-8-sig", errors="replace"))
+    lines = text.split("\n")
+    filled = _filled_lines(lines)
+    if not filled:
+        return TableScan(np.empty((0, 0)), np.empty(0, np.int64), [], remarks)
+    delimiter = "," if "," in text else None
+    try:
+        return TableScan(_parse_fast(text, delimiter), np.array(filled), [], remarks)
+    except (ValueError, OverflowError):
+        return _scan_damaged(lines, filled, delimiter, remarks)
+
+
+def _scan_damaged(
+    lines: list[str], filled: list[int], delimiter: str | None, remarks: list[str]
+) -> TableScan:
+    """Take the rows that look like most at once, and the others line by line."""
+    widths = [_width(lines[number - 1], delimiter) for number in filled]
+    usual = Counter(widths).most_common(1)[0][0]
+    alike = [
+        number
+        for number, width in zip(filled, widths, strict=True)
+        if width == usual and not lines[number - 1].encode().translate(None, NUMBER_CHARACTERS)
+    ]
+    try:
+        table = _parse_fast("\n".join(lines[number - 1] for number in alike), delimiter)
+    except (ValueError, OverflowError):
+        alike, table = [], np.empty((0, usual))
+    rows, faults, places = [], [], list(alike)
+    for number in sorted(set(filled) - set(alike)):
+        line = lines[number - 1]
+        try:
+            numbers = [_number(field) for field in line.split(delimiter)]
+        except ValueError:
+            faults.append((number, f"no numbers: {shown(line)}"))
+            continue
+        if len(numbers) != usual:
+            faults.append((number, f"{len(numbers)} columns, most rows have {usual}"))
+            continue
+        rows.append(numbers)
+        places.append(number)
+    table = np.concatenate([table, np.array(rows, dtype=np.float64).reshape(-1, usual)])
+    order = np.argsort(places, kind="stable")
+    return TableScan(table[order], np.array(places, np.int64)[order], faults, remarks)
+
+
+def _width(line: str, delimiter: str | None) -> int:
+    return line.count(delimiter) + 1 if delimiter else len(line.split())
 
 
 def _parse_fast(text: str, delimiter: str | None) -> npt.NDArray[np.float64]:
@@ -135,9 +220,7 @@ def _parse_slowly(
                 path, number, f"{wanted} columns", f"{len(fields)}: {line}", "complete the row"
             )
         try:
-            if "_" in line or not line.isascii():  # float() is broader-minded than any file format
-                raise ValueError(line)
-            rows.append([float(field) for field in fields])
+            rows.append([_number(field) for field in fields])
         except ValueError as error:
             raise _bad_line(
                 path, number, "numbers only", line, "correct the row (a header is not read)"
@@ -145,7 +228,22 @@ def _parse_slowly(
     return np.array(rows, dtype=np.float64)
 
 
+def _number(field: str) -> float:
+    if "_" in field or not field.isascii():  # float() is broader-minded than any file format
+        raise ValueError(field)
+    return float(field)
+
+
+def _filled_lines(lines: list[str]) -> list[int]:
+    """1-based numbers of the lines that hold a row."""
+    return [number for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def shown(text: str) -> str:
+    """The beginning of a text in quotes, with what cannot be printed escaped."""
+    return "'" + text.strip()[:SHOWN_CHARACTERS].encode("unicode_escape").decode("ascii") + "'"
+
+
 def _bad_line(path: Path, number: int, expected: str, got: str, remedy: str) -> InputError:
-    """Name a line, and show it with what cannot be printed escaped."""
-    shown = got.strip()[:SHOWN_CHARACTERS].encode("unicode_escape").decode("ascii")
-    return InputError(f"{path}:{number}", expected, f"'{shown}'", remedy)
+    """Name a line, and show it."""
+    return InputError(f"{path}:{number}", expected, shown(got), remedy)

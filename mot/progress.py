@@ -8,7 +8,13 @@ from tqdm import tqdm
 
 
 def progress_bar(
-    total: int | None, *, unit: str, title: str | None = None, start: int = 0, shown: bool = True
+    total: int | None,
+    *,
+    unit: str,
+    title: str | None = None,
+    start: int = 0,
+    shown: bool = True,
+    scaled: bool = False,
 ) -> tqdm[NoReturn]:
     """Make a bar; use it as a context manager and call its `update` after each unit.
 
@@ -18,6 +24,7 @@ def progress_bar(
         title: what stands before the bar.
         start: units done earlier.
         shown: False for none; without a terminal on stderr there is none either.
+        scaled: large numbers with k, M and G, as bytes are counted.
     """
     return tqdm(
         total=total,
@@ -27,4 +34,5 @@ def progress_bar(
         disable=None if shown else True,
         dynamic_ncols=True,
         smoothing=0.1,
+        unit_scale=scaled,
     )

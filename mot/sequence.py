@@ -6,7 +6,6 @@ where frames, ground truth and detections lie. Frames are decoded by `mot.frames
 
 from __future__ import annotations
 
-import configparser
 import difflib
 import os
 import re
@@ -14,15 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mot.annotations import EXACT_INTEGERS, read_detections, read_truth
+from mot.annotations import read_detections, read_truth
 from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.images import IMAGE_SUFFIXES, image_size
-from mot.plain_table import read_text
+from mot.seqinfo import SEQINFO, SeqInfo
 from mot.videofile import VIDEO_SUFFIXES, probe_video
 
 DATA_VARIABLE = "FOOTFALL_DATA"
-SEQINFO = "seqinfo.ini"
 IMAGE_FOLDER = "img1"
 DEEPEST = 8  # folders between a data root and a sequence
 NAMES_SHOWN = 6
@@ -30,9 +28,9 @@ NAMES_SHOWN = 6
 _DIGITS = re.compile(r"[0-9]{1,9}\.\w+")  # so many digits that the tuple of names stays small
 
 HOW_TO_GET_DATA = (
-    "name a folder that holds it with --data or $FOOTFALL_DATA, get MOT17 from "
-    "https://motchallenge.net/data/MOT17.zip (unzip it into data/), or run on rendered scenes "
-    "with --seq synthetic"
+    "name a folder that holds it with --data or $FOOTFALL_DATA, get MOT17 with "
+    "python -m mot.download MOT17 (https://motchallenge.net/data/MOT17.zip), or run on rendered "
+    "scenes with --seq synthetic"
 )
 
 
@@ -140,7 +138,7 @@ def open_sequence(folder: str | os.PathLike[str], *, fps: float | None = None) -
                 "check the path",
             )
         return _from_images(name, folder, folder / IMAGE_FOLDER, fps)
-    info = _SeqInfo(folder / SEQINFO)
+    info = SeqInfo(folder / SEQINFO)
     length = int(info.number("seqLength", whole=True))
     images_at = folder / info.inner_path("imDir", IMAGE_FOLDER)
     suffix = info.suffix("imExt", ".jpg")
@@ -218,6 +216,25 @@ def list_sequences(root: str | os.PathLike[str]) -> list[Path]:
     return sorted(_walk(Path(root), 0, set()), key=lambda folder: (folder.name, str(folder)))
 
 
+def list_images(folder: Path) -> list[str]:
+    """Names of the images in a folder, 2.jpg before 10.jpg; hidden files are none."""
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES]
+    return sorted((n for n in names if not n.startswith(".")), key=_natural)
+
+
+def number_images(names: list[str], suffix: str) -> dict[int, str]:
+    """Images by the number that is their name; of 1.png and 1.jpg the one with `suffix` wins."""
+    names = sorted(names, key=lambda name: name.endswith(suffix))
+    return {int(Path(name).stem): name for name in names if _DIGITS.fullmatch(name)}
+
+
+def find_video(folder: Path) -> Path | None:
+    """The video of a sequence folder (video.mp4, video.*), None where there is none."""
+    videos = sorted(p for p in folder.glob("video.*") if p.suffix.lower() in VIDEO_SUFFIXES)
+    return videos[0] if videos else None
+
+
 def find_sequence(name: str, root: str | os.PathLike[str], *, fps: float | None = None) -> Sequence:
     """Open the sequence of that name below `root`, at whatever depth.
 
@@ -291,7 +308,7 @@ def _walk(folder: Path, depth: int, seen: set[Path]) -> Iterator[Path]:
 
 def _from_images(name: str, folder: Path, images_at: Path, fps: float | None) -> Sequence:
     """Take a bare folder of images in natural order; the first one tells the size."""
-    images = _list_images(images_at)
+    images = list_images(images_at)
     if not images:
         raise InputError(
             images_at,
@@ -307,12 +324,11 @@ def _locate_frames(
     folder: Path, images_at: Path, suffix: str, length: int
 ) -> tuple[Path, tuple[str, ...]]:
     """Find the frames of a folder with seqinfo.ini: images, else a video, else where they'd be."""
-    present = _list_images(images_at) if images_at.is_dir() else []
-    videos = sorted(p for p in folder.glob("video.*") if p.suffix.lower() in VIDEO_SUFFIXES)
-    if not present and videos:
-        return videos[0], ()
-    present.sort(key=lambda name: name.endswith(suffix))  # of 1.png and 1.jpg, imExt's wins
-    numbered = {int(Path(name).stem): name for name in present if _DIGITS.fullmatch(name)}
+    present = list_images(images_at) if images_at.is_dir() else []
+    video = find_video(folder)
+    if not present and video:
+        return video, ()
+    numbered = number_images(present, suffix)
     if not numbered:
         return images_at, tuple(present[:length])
     # Other data sets write 5 or 8 digits, or count from 0; a number that is missing stays named.
@@ -320,13 +336,6 @@ def _locate_frames(
     last = min(first + length - 1, max(numbered))
     wanted = range(first, last + 1)
     return images_at, tuple(numbered.get(n, f"{n:06d}{suffix}") for n in wanted)
-
-
-def _list_images(folder: Path) -> list[str]:
-    """Names of the images in a folder, 2.jpg before 10.jpg."""
-    with os.scandir(folder) as entries:
-        names = [e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES]
-    return sorted((n for n in names if not n.startswith(".")), key=_natural)
 
 
 def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
@@ -337,66 +346,3 @@ def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
 def _require_rate(fps: float | None) -> None:
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError("--fps", "frames per second above 0", fps, "give the camera's rate")
-
-
-class _SeqInfo:
-    """The [Sequence] section of a seqinfo.ini, value by value with its file named on error."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        parser = configparser.ConfigParser(interpolation=None, strict=False)
-        try:
-            parser.read_string(read_text(path))
-        except configparser.Error as error:
-            raise InputError(
-                path, "an ini file with [Sequence]", error.message, "see docs/formats.md"
-            ) from error
-        if not parser.has_section("Sequence"):
-            raise InputError(
-                path, "a section [Sequence]", parser.sections() or "none", "see docs/formats.md"
-            )
-        self._values = parser["Sequence"]
-
-    def has(self, key: str) -> bool:
-        """Whether the key is there with a value."""
-        return bool(self._values.get(key, "").strip())
-
-    def number(self, key: str, *, whole: bool = False) -> float:
-        """Return a number above 0."""
-        text = self._values.get(key, "").strip()
-        kind = "a whole number" if whole else "a number"
-        try:
-            value = float(text) if text else float("nan")
-        except ValueError:
-            value = float("nan")
-        if not 0 < value < EXACT_INTEGERS or (whole and value != int(value)):
-            got = f"'{text}'" if text else "no such key"
-            expected = f"{kind} above 0 and below {EXACT_INTEGERS} as {key}"
-            raise InputError(self.path, expected, got, f"add or correct {key}=")
-        return value
-
-    def suffix(self, key: str, default: str) -> str:
-        """Return the images' suffix."""
-        text = self._values.get(key, "").strip() or default
-        if text.lower() not in IMAGE_SUFFIXES:
-            raise InputError(
-                self.path,
-                f"one of {' '.join(sorted(IMAGE_SUFFIXES))} as {key}",
-                f"'{text}'",
-                f"correct {key}=",
-            )
-        return text
-
-    def inner_path(self, key: str, default: str) -> Path:
-        """Return a path that stays inside the sequence folder."""
-        text = self._values.get(key, "").strip() or default
-        # A link that the user made on disk may lead anywhere; words in a file may not.
-        path = Path(text.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or "\0" in text or ":" in text:
-            raise InputError(
-                self.path,
-                f"a folder inside the sequence as {key}",
-                f"'{text}'",
-                f"correct {key}=, usually {default}",
-            )
-        return path

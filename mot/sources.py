@@ -14,9 +14,9 @@ from mot.errors import InputError
 from mot.footage import Footage, footage_of
 from mot.images import IMAGE_SUFFIXES
 from mot.live import is_live, live_name, open_live
+from mot.seqinfo import SEQINFO
 from mot.sequence import (
     IMAGE_FOLDER,
-    SEQINFO,
     data_root,
     find_sequence,
     open_images,

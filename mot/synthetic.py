@@ -18,11 +18,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mot.annotations import truth_rows
 from mot.atomic import atomic_path
 from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.images import Image
 from mot.scene_settings import SceneSettings
+from mot.seqinfo import SEQINFO, seqinfo_text
 from mot.sequence import Sequence, open_sequence
 from mot.stage import SceneFrame, render_scene
 
@@ -138,15 +140,6 @@ def _fill_folder(settings: SceneSettings, folder: Path, name: str) -> None:
     (folder / "gt" / "gt.txt").write_text(truth_rows(Boxes.concatenate(boxes)), encoding="ascii")
     np.savez_compressed(folder / "gt" / "joints.npz", joints=np.concatenate(joints))
     (folder / "scene.json").write_text(json.dumps(asdict(settings), indent=1) + "\n")
-    (folder / "seqinfo.ini").write_text(
-        f"[Sequence]\nname={name}\nimDir=img1\nframeRate={settings.fps:g}\n"
-        f"seqLength={settings.frames}\nimWidth={settings.width}\nimHeight={settings.height}\n"
-        "imExt=.jpg\n"
+    (folder / SEQINFO).write_text(
+        seqinfo_text(name, settings.frames, settings.width, settings.height, settings.fps)
     )
-
-
-def truth_rows(boxes: Boxes) -> str:
-    """Rows of MOT17's gt.txt: frame, id, left, top (1-based), w, h, flag, class, visibility."""
-    columns = (boxes.frame, boxes.id, boxes.x + 1, boxes.y + 1, boxes.w, boxes.h, boxes.score)
-    rows = zip(*(c.tolist() for c in (*columns, boxes.cls, boxes.visibility)), strict=True)
-    return "".join(map("%d,%d,%.2f,%.2f,%.2f,%.2f,%d,%d,%.4f\n".__mod__, rows))

@@ -1,0 +1,1 @@
+"""Annotations of people in video in the formats of others, read and written."""
