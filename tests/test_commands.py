@@ -25,7 +25,7 @@ from tests.conftest import draw_frame, seqinfo, truth_rows, write_images, write_
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 INLINE = re.compile(r"`(python -m benchmarks\.[^`…]+)`")
-FENCE = re.compile(r"^```(?:sh|bash)?\n(.*?)^```$", re.M | re.S)
+COMMAND = re.compile(r"(python|footfall|torchrun|make|pip) |[A-Z]+=")
 
 SEQUENCES = (
     *("MOT17-02", "MOT17-02-SDP", "MOT17-04-SDP", "MOT17-09", "MOT17-09-SDP", "PETS09-S2L1"),
@@ -50,6 +50,7 @@ SMALL: dict[str, dict[str, str | None]] = {
         **{"--pause-s": "0", "--test-share": "0"},
     },
     "reid.tune": {"--trials": "2"},
+    "mot.view": {"--frames": "5:9"},
     "benchmarks.association": {"--people": "5", "--growth": "5", "--frames": "4", "--repeats": "1"},
     "benchmarks.linker": {"--people": "5", "--frames": "4"},
     "benchmarks.inference": {"--size": "32 64", "--repeats": "1"},
@@ -58,30 +59,41 @@ SMALL: dict[str, dict[str, str | None]] = {
 }
 IMAGENET = "resnet18-imagenet-stem-layer3.safetensors"  # in the place of a download
 SKIPPED = {
-    "make": "runs everything that is tested here, and more",
-    "pip": "installs packages",
-    "python track.py rtsp:": "there is no camera",
+    "make ": "runs everything that is tested here, and more",
+    "pip ": "installs packages",
+    "track.py rtsp:": "there is no camera",
+    "mot.download": "downloads",
     "python -m benchmarks.labelmaps": "has one size",
     "python -m benchmarks.cache": "has one size",
 }
 
 
 def commands(page: Path) -> list[str]:
-    """Commands of a page's blocks, one a line, comments taken away."""
-    lines = "\n".join(FENCE.findall(page.read_text())).replace("\\\n", " ").splitlines()
-    bare = [re.sub(r"(^|\s)#.*", "", line).strip() for line in lines]
-    return [line for line in bare if re.match(r"(python|footfall|torchrun|make|pip)\s", line)]
+    """Commands of a page's blocks, comments taken away, variables written out before them."""
+    lines, language = [], None
+    for line in page.read_text().replace("\\\n", " ").splitlines():
+        if line.startswith("```"):
+            language = line[3:] if language is None else None
+        elif language in ("", "sh", "bash"):
+            lines.append(re.sub(r"(^|\s)#.*", "", line).strip())
+    found, variables = [], ""
+    for line in filter(COMMAND.match, lines):
+        if "=" in line.split(maxsplit=1)[0]:
+            variables += f"{line}; "
+        else:
+            found.append(variables + line)
+    return found
 
 
 def is_skipped(command: str) -> bool:
-    return any(command.startswith(words) for words in SKIPPED)
+    return any(words in command for words in SKIPPED)
 
 
 def expanded(command: str) -> list[str]:
     """The words of a command as a shell gives them to it."""
-    printed = subprocess.run(
-        ["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True
-    )
+    *variables, words = command.split("; ")
+    script = "; ".join([*variables, f"printf '%s\\0' {words}"])
+    printed = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     return printed.stdout.split("\0")[:-1]
 
 
@@ -174,11 +186,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(1, count + 1):
             name = f"synthetic-{split}-{number:04d}"
             shutil.copytree(world / "DIR" / "MOT17-02", rendered / split / name)
+    for name in ("MOT17/MOT17-05-SDP", "square"):
+        shutil.copytree(world / "DIR" / "MOT17-02", world / "DIR" / name)
     for name in ("street.mp4", "videos/north.mp4", "videos/south.mp4"):
         write_video(world / name, 20)
     for name in ("penn-fudan", "openimages"):
         photos(world / "DIR" / "stills" / name)
     people(world / "market")
+    labels = world / "labels-of-ultralytics"
+    labels.mkdir()
+    for number in range(1, 4):
+        (labels / f"street_{number}.txt").write_text("0 0.5 0.5 0.2 0.4 0.9 1\n")
     image_weights(world / IMAGENET)
     (world / "data").symlink_to(world / "DIR")
     (world / "recipes").symlink_to(ROOT / "recipes")
@@ -190,7 +208,11 @@ def here(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """That world as the current folder; what commands write stays apart from other pages'."""
     for thing in world.iterdir():
         (tmp_path / thing.name).symlink_to(thing)
-    (tmp_path / "weights").mkdir()
+    shutil.copytree(ROOT / "weights", tmp_path / "weights")
+    for run_name in ("seed-0", "seed-1", "rate-0.001"):
+        (tmp_path / "runs" / run_name).mkdir(parents=True)
+        log = "step,loss,grad_norm,lr\n1,2.5,3,0.001\n2,2.0,2,0.001\n"
+        (tmp_path / "runs" / run_name / "log.csv").write_text(log)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FOOTFALL_DATA", raising=False)
 
