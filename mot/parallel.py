@@ -52,6 +52,11 @@ class ParallelSettings:
         if self.workers < 1:
             raise InputError("--workers", "1 or more", self.workers, "change this setting")
 
+    @property
+    def here(self) -> bool:
+        """Whether this process does the work itself, one task behind the other."""
+        return self.workers == 1 and self.ray is None
+
 
 def run_all(
     function: Callable[[Task], Answer],

@@ -37,6 +37,15 @@ class Source:
     name: str
     word: str
 
+    @property
+    def content(self) -> str:
+        """What tells it from another of the same name: size or number of files; "" = unknown."""
+        if is_live(self.word):
+            return ""
+        if _is_pattern(self.word):
+            return f"{len(_matches(self.word))} images"
+        return content_of(Path(self.word))
+
 
 def find_sources(words: Iterable[str]) -> list[Source]:
     """Resolve patterns and folders of videos; give every source a name of its own.
@@ -52,6 +61,15 @@ def find_sources(words: Iterable[str]) -> list[Source]:
     if twice:
         raise InputError("sources", "each of them once", twice[0], "name it once")
     return [Source(name, word) for name, word in zip(_names(found), found, strict=True)]
+
+
+def content_of(path: Path) -> str:
+    """Size of a file, or how many files a folder of images holds; "" = there is nothing."""
+    if path.is_file():
+        return f"{path.stat().st_size} bytes"
+    inner = path / IMAGE_FOLDER
+    folder = inner if inner.is_dir() else path
+    return f"{sum(1 for _ in folder.iterdir())} files" if folder.is_dir() else ""
 
 
 def open_source(
