@@ -25,7 +25,8 @@ ROWS = "frame,time,id,x,y,w,h,score"
 COUNTS = "frame,time,density,tracks"
 OCCUPANCY = "frame,time,zone,people,entered,left"
 CROSSINGS = "frame,time,line,direction,id,in,out"
-ENDINGS = (".txt", ".csv", ".counts.csv", ".zones.csv", ".lines.csv", ".parquet", ".json")
+COUNTS_ENDING = ".counts.csv"
+ENDINGS = (".txt", ".csv", COUNTS_ENDING, ".zones.csv", ".lines.csv", ".parquet", ".json")
 
 
 class TrackFiles:
@@ -50,7 +51,7 @@ class TrackFiles:
             txt = self.path(".txt")
             self._mot = stack.enter_context(ResultWriter(txt, keep=sizes.get(".txt", 0)))
             self._tables: dict[str, GrowingFile] = {}
-            headings = {".csv": ROWS, ".counts.csv": COUNTS}
+            headings = {".csv": ROWS, COUNTS_ENDING: COUNTS}
             headings |= {".zones.csv": OCCUPANCY} if counter.zones else {}
             headings |= {".lines.csv": CROSSINGS} if counter.lines else {}
             for ending, heading in headings.items():
@@ -84,7 +85,7 @@ class TrackFiles:
             ".csv",
             [f"{when},%d,%.2f,%.2f,%.2f,%.2f,%.4f" % row for row in rows],  # noqa: UP031
         )
-        self._write(".counts.csv", [_count_row(frame, seconds, tracks, density)])
+        self._write(COUNTS_ENDING, [_count_row(frame, seconds, tracks, density)])
         zones, crossings = self.counter.update(frame, tracks)
         if zones:
             self._write(

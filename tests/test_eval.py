@@ -109,7 +109,8 @@ def test_public_detections_need_no_frames(data, tmp_path):
     shutil.rmtree(data / "near" / "img1")
     out = tmp_path / "run"
     assert run("--seq", "near", "--detections", "public", "--out", out, data=data) is None
-    assert {path.name for path in out.iterdir()} == {"near.txt", "scores.json", "report.html"}
+    names = {"near.txt", "near.counts.csv", "near.json", "scores.json", "report.html"}
+    assert {path.name for path in out.iterdir()} == names
 
 
 def test_offline_joins_what_the_linker_cut(data, tmp_path):
