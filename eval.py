@@ -9,6 +9,7 @@ In a notebook: ``from eval import evaluate``, then ``evaluate("MOT17-09", out="r
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -37,7 +38,15 @@ from mot.sequence import Sequence, data_root, find_sequence
 from mot.sources import content_of
 from mot.synthetic import RENDERED, ensure_scenes
 from mot.track_files import COUNTS_ENDING, write_counts, write_summary
-from mot.track_run import SUMMARY, StateFile, Totals, TrackedVideo, read_summary, require_new
+from mot.track_run import (
+    IN_THE_WAY,
+    SUMMARY,
+    StateFile,
+    Totals,
+    TrackedVideo,
+    read_summary,
+    require_new,
+)
 from nets.predict import Predictor, PredictSettings, load_net
 from nets.shipped import default_weights
 from reid.embedder import Embedder, choose_embedder
@@ -180,14 +189,15 @@ def find_sequences(flags: EvalFlags) -> list[Sequence]:
 
 
 def evaluate_all(flags: EvalFlags) -> list[ScoredSequence]:
-    """Follow and score all sequences, print the table, write scores.json and report.html."""
+    """Follow and score all sequences, write scores.json and report.html."""
     out = Path(flags.out)
     if (out / SCORES).exists() and not flags.resume:
-        raise InputError(out, "a new run folder", "one with scores", "use another --out")
+        raise InputError(out, "a new run folder", "one with scores", IN_THE_WAY)
     linker_settings(flags.linker, online=flags.online)
     sequences = find_sequences(flags)
     if not flags.resume:
-        require_new(out / f"{s.name}{end}" for s in sequences for end in endings(flags))
+        paths = (out / f"{s.name}{end}" for s in sequences for end in endings(flags))
+        require_new(paths, IN_THE_WAY)
     tasks = {sequence.name: (flags, sequence) for sequence in sequences}
     words = {sequence.name: str(sequence.folder) for sequence in sequences}
     batch = partial(Batch, out, words, resume=flags.resume, unit="sequence")
@@ -195,7 +205,6 @@ def evaluate_all(flags: EvalFlags) -> list[ScoredSequence]:
     predictor_for.cache_clear()  # the net's memory is free for the scoring
     scored = score_all(tasks, flags)
     scores = [run.scores for run in scored]
-    print_scores(scores)
     write_scores_json(out / SCORES, scores, {"config": asdict(flags)})
     pairs = zip(sequences, scored, strict=True)
     write_report(
@@ -385,9 +394,10 @@ def draw_series(sequence: Sequence, run: TrackedVideo, *, video: bool) -> Sequen
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     flags = parse_flags(EvalFlags, arguments)
-    evaluate_all(flags)
+    print_scores([run.scores for run in evaluate_all(flags)])
     print(f"report: {Path(flags.out) / 'report.html'}")
 
 
 if __name__ == "__main__":
-    main()
+    # Workers elsewhere find functions by their module's name, which here is another.
+    importlib.import_module("eval").main()

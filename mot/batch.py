@@ -17,7 +17,7 @@ from mot.atomic import write_text
 from mot.errors import InputError
 from mot.parallel import ParallelSettings, run_all
 from mot.progress import progress_bar
-from mot.track_run import TrackedVideo, read_summary
+from mot.track_run import IN_THE_WAY, TrackedVideo, read_summary
 
 MANIFEST, TABLE = "manifest.json", "summary.csv"
 COLUMNS = (
@@ -80,7 +80,7 @@ class Batch:
         }
         path = out / MANIFEST
         if path.exists() and not resume:
-            raise InputError(path, "a new folder", "a batch", "use another --out, or --resume")
+            raise InputError(path, "a new folder", "a batch", IN_THE_WAY)
         if path.exists():
             self._entries = self._listed(path) | self._entries
 

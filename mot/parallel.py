@@ -190,9 +190,10 @@ def _on_ray(
             name = waiting.pop(done)
             try:
                 yield ray.get(done)
-            except ray.exceptions.RayError as error:
-                reason = str(error).strip().splitlines()[0]
-                yield Outcome(name, error=f"its worker was killed: {reason}")
+            except ray.exceptions.WorkerCrashedError:
+                yield Outcome(name, error="its worker was killed")
+            except ray.exceptions.RayError as error:  # its last line says what happened there
+                yield Outcome(name, error=f"its worker failed: {str(error).split(chr(10))[-1]}")
     finally:
         ray.shutdown()
 

@@ -26,6 +26,7 @@ from mot.errors import InputError
 SAVE_S = 10.0  # so much work at most is done twice after a kill
 STATE = ".resume"
 SUMMARY = ".json"
+IN_THE_WAY = "use another --out, or --resume"
 
 
 @dataclass
@@ -128,7 +129,7 @@ class StateFile:
             InputError: not such a file, one of a run with other settings, or a result in the way.
         """
         if not (self._resume and self._path.is_file()):
-            remedy = "use another --out" if self._resume else "use another --out, or --resume"
+            remedy = "use another --out" if self._resume else IN_THE_WAY
             require_new((self._out / f"{self._name}{end}" for end in endings), remedy)
             return None
         try:
