@@ -195,6 +195,9 @@ def evaluate_all(flags: EvalFlags) -> list[ScoredSequence]:
         raise InputError(out, "a new run folder", "one with scores", IN_THE_WAY)
     linker_settings(flags.linker, online=flags.online)
     sequences = find_sequences(flags)
+    if len(sequences) > 1 and flags.detections == "net":  # one line says what all would
+        load_net(flags.weights or default_weights(rendered=set(flags.seq) == {RENDERED}))
+        choose_embedder(flags.embedder)
     if not flags.resume:
         paths = (out / f"{s.name}{end}" for s in sequences for end in endings(flags))
         require_new(paths, IN_THE_WAY)

@@ -20,7 +20,7 @@ import tyro
 
 from mot.batch import Batch, follow_each
 from mot.command_line import parse_flags, plain_settings
-from mot.counting import Counter, parse_line, parse_zone, require_inside
+from mot.counting import Counter, Line, Zone, parse_line, parse_zone, require_inside
 from mot.density_files import DensityFiles
 from mot.errors import InputError, one_line_errors
 from mot.footage import Footage
@@ -36,7 +36,7 @@ from nets.predict import Predictor, PredictSettings, load_net
 from nets.shipped import default_weights
 from reid.embedder import choose_embedder
 from reid.following import Followed, Follower
-from reid.linking import linker_settings, unit_scores
+from reid.linking import linker_settings, with_unit_scores
 
 # Results do not depend on these; one source's not on the others.
 PLACES = ("sources", "out", "resume", "video", "show", "density", "parallel")
@@ -122,10 +122,26 @@ def track_all(flags: TrackFlags) -> list[TrackedVideo]:
     if several and (flags.boxes or flags.show):
         flag = "--boxes" if flags.boxes else "--show"
         raise InputError(flag, "one source", f"{len(sources)}", "leave it out, or name one source")
+    if several:
+        check_settings(flags)
     tasks = {source.name: (flags, source) for source in sources}
     words = {source.name: source.word for source in sources}
     batch = partial(Batch, Path(flags.out), words, resume=flags.resume)
     return follow_each(track_one, tasks, batch, flags.parallel)
+
+
+def check_settings(flags: TrackFlags) -> None:
+    """What is wrong for all sources is said once, before the first of them is followed."""
+    marks_of(flags)
+    linker_settings(flags.linker, online=flags.online)
+    load_net(flags.weights or default_weights(rendered=False))
+    choose_embedder(flags.embedder)
+
+
+def marks_of(flags: TrackFlags) -> tuple[list[Zone], list[Line]]:
+    """Zones and lines."""
+    zones = [parse_zone(text, k) for k, text in enumerate(flags.zone, 1)]
+    return zones, [parse_line(text, k) for k, text in enumerate(flags.line, 1)]
 
 
 def track_one(task: tuple[TrackFlags, Source]) -> TrackedVideo:
@@ -161,15 +177,14 @@ class Run:
     ) -> None:
         self.flags, self.source, self.footage, self.states = flags, source, footage, states
         self.out = Path(flags.out)
-        zones = [parse_zone(text, k) for k, text in enumerate(flags.zone, 1)]
-        lines = [parse_line(text, k) for k, text in enumerate(flags.line, 1)]
+        zones, lines = marks_of(flags)
         for marks in (zones, lines):
             require_inside(marks, footage.width, footage.height)
         self.counter, self.totals = Counter(zones, lines, footage.fps), Totals()
         self.linker = linker_settings(flags.linker, online=flags.online)
         self.sizes: dict[str, int] | None = None
         state = self._stored()
-        self.detector = detector_for(flags)
+        self.detector = detector_for(flags, footage.length)
         embedder = choose_embedder(flags.embedder)
         self.follower = Follower(footage, self.detector, self.linker, embedder, state=state)
 
@@ -262,14 +277,14 @@ def _picture_of(item: Followed) -> tuple[Any, Any, Any]:
     return item.prediction.image, item.tracks, density
 
 
-def detector_for(flags: TrackFlags) -> Predictor | GivenBoxes:
-    """The net, or the boxes of --boxes in its place."""
+def detector_for(flags: TrackFlags, length: int | None) -> Predictor | GivenBoxes:
+    """The net, or in its place the boxes of --boxes, for a video of so many frames."""
     if flags.boxes is None:
         return _predictor(flags.weights or str(default_weights(rendered=False)), flags.predict)
     if flags.weights or flags.density:
         flag = "--weights" if flags.weights else "--density"
         raise InputError(flag, "a net", "--boxes, which take its place", "leave one of them out")
-    boxes, _ = unit_scores(read_boxes(Path(flags.boxes)))
+    boxes = with_unit_scores(read_boxes(Path(flags.boxes), length=length))
     return GivenBoxes(boxes, device=flags.predict.device)
 
 

@@ -35,6 +35,7 @@ class Footage:
         read: (height and width to resize to, 1-based frame to start at) to (number, RGB image).
         seconds: from the first frame to the one of this number.
         live: frames are lost that nobody waits for, and none comes twice.
+        length: frames that there are; None = nobody knows.
         times: in words, where `seconds` comes from.
     """
 
@@ -47,6 +48,7 @@ class Footage:
     read: Callable[[Size, int], Iterator[tuple[int, Image]]]
     seconds: Callable[[int], float]
     live: bool = False
+    length: int | None = None
     times: str = "by the frame rate"
 
     @property
@@ -93,7 +95,10 @@ def footage_of(
             seconds = lambda number: float(times[number - 1])  # noqa: E731 - two ways of one thing
             words = _times_in_words(times)
     size = sequence.width, sequence.height
-    return Footage(sequence.name, *size, fps, every, count, read, seconds, times=words)
+    length = sequence.length
+    return Footage(
+        sequence.name, *size, fps, every, count, read, seconds, length=length, times=words
+    )
 
 
 def _times_in_words(times: npt.NDArray[np.float64]) -> str:
