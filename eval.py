@@ -9,7 +9,11 @@ In a notebook: ``from eval import evaluate``, then ``evaluate("MOT17-09", out="r
 
 from __future__ import annotations
 
-import importlib
+from mot.errors import run_script
+
+if __name__ == "__main__":
+    run_script("eval")
+
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -399,8 +403,3 @@ def main(arguments: list[str] | None = None) -> None:
     flags = parse_flags(EvalFlags, arguments)
     print_scores([run.scores for run in evaluate_all(flags)])
     print(f"report: {Path(flags.out) / 'report.html'}")
-
-
-if __name__ == "__main__":
-    # Workers elsewhere find functions by their module's name, which here is another.
-    importlib.import_module("eval").main()

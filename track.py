@@ -8,7 +8,11 @@ In a notebook: ``from track import track``, then ``track("street.mp4", out="runs
 
 from __future__ import annotations
 
-import importlib
+from mot.errors import run_script
+
+if __name__ == "__main__":
+    run_script("track")
+
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -300,8 +304,3 @@ def main(arguments: list[str] | None = None) -> None:
     flags = parse_flags(TrackFlags, arguments)
     for run in track_all(flags):
         print(run.line())
-
-
-if __name__ == "__main__":
-    # Workers elsewhere find functions by their module's name, which here is another.
-    importlib.import_module("track").main()
