@@ -26,7 +26,7 @@ ROOT = Path(tracking.__file__).parent
 
 def run(*arguments, weights=None):
     """Run the command in this process with fast settings; None, or the exit code."""
-    given = [*map(str, arguments), "--backend", "torch", "--amp", "off"]
+    given = [*map(str, arguments), "--backend", "torch", "--amp", "off", "--embedder", "none"]
     given += ["--weights", str(weights)] if weights else []
     try:
         tracking.main(given)
