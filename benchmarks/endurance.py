@@ -1,0 +1,318 @@
+"""Does track.py last? A long film, and many kills: `python -m benchmarks.endurance`.
+
+`--part memory` follows a short rendered clip over and over, 100,000 frames of it, through the whole
+pipeline (a tiny net, a tiny embedder, zones and lines, overlay, tables, stored states) and prints
+the peak of resident memory of every 1,000 frames. `--part kills` kills a running track.py at random
+times, looks at every file after each kill, and goes on with --resume; the last files must be those
+of a run that nobody stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pickle
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmarks.memory import peak_mb
+from mot.annotations import read_results
+from mot.boxes import Boxes
+from mot.footage import Footage
+from mot.frames import decode_ahead
+from mot.images import Image, resize
+from mot.scene_settings import SceneSettings
+from mot.sources import Source
+from mot.synthetic import render_frames
+from mot.track_run import StateFile, TrackedVideo
+from mot.video import VideoWriter
+from nets.frame_stack import build_net
+from nets.predict import FramePrediction, Predictor, PredictSettings, TrainedNet
+from nets.settings import NetSettings
+from nets.weights import save_weights
+from reid.embedder import Embedder, EmbedderSettings
+from reid.following import Followed, Follower
+from track import Run, TrackFlags
+
+ROOT = Path(__file__).resolve().parents[1]
+SETTLED_AT = 500  # frame from which on memory should not grow
+BLOCK = 1000  # frames whose peak is one figure
+BAR_KB = 10.0  # growth per 1,000 frames that passes for none: 1 MB in 100,000 frames
+TEXTS = (".txt", ".csv", ".counts.csv", ".zones.csv", ".lines.csv")
+SCENE = SceneSettings(
+    frames=120, people=4, width=96, height=64, fps=15, min_height=14, max_height=30, clutter=2
+)
+MARKS = {"zone": ("left=0,0,48,0,48,64,0,64",), "line": ("middle=48,0,48,64",)}
+# A run stores its state now and then (mot.track_run.SAVE_S); in a short run that must be often.
+TRACK = "import mot.track_run as run; run.SAVE_S = {save_s}; import track; track.main()"
+
+
+def tiny_net() -> tuple[torch.nn.Module, dict[str, str]]:
+    """An untrained net, and what its weights file says of it."""
+    torch.manual_seed(0)
+    settings = NetSettings(frames=3, width=0.125, neck_channels=8, deepest=8)
+    net = build_net(settings).eval()
+    torch.nn.init.constant_(net.heads.maps["centre"].out.bias, 2.0)
+    return net, {"settings": settings.to_json(), "test_px": str(SCENE.width * SCENE.height)}
+
+
+class KnowingDetector(Predictor):
+    """A net whose density counts, but whose boxes are those of the rendered truth.
+
+    An untrained net finds noise; with the truth, people come, go and are lost as in a street.
+    """
+
+    def __init__(self, truth: list[Boxes]) -> None:
+        net, notes = tiny_net()
+        trained = TrainedNet(net, int(notes["test_px"]))  # type: ignore[arg-type]
+        super().__init__(trained, PredictSettings(backend="torch", amp="off", min_score=1.0))
+        self._truth = truth
+
+    def predict(
+        self, frames: Iterable[tuple[int, Image]], size_hw: tuple[int, int]
+    ) -> Iterator[FramePrediction]:
+        """Yield the net's density with the boxes of the truth."""
+        for seen in super().predict(frames, size_hw):
+            boxes = self._truth[(seen.frame - 1) % len(self._truth)]
+            yield replace(seen, detections=boxes.with_columns(frame=seen.frame))
+
+
+@cache
+def clip() -> tuple[list[Image], list[Boxes]]:
+    """Frames of the rendered scene, and the people of each who can be seen."""
+    images, truth = zip(*render_frames(SCENE), strict=True)
+    return list(images), [boxes[boxes.visibility > 0.3] for boxes in truth]
+
+
+def looped(frames: int) -> Footage:
+    """The clip over and over, from memory."""
+    images, _ = clip()
+
+    def read(size_hw: tuple[int, int], first: int) -> Iterator[tuple[int, Image]]:
+        shown = [resize(image, size_hw) for image in images]
+        numbered = ((n, shown[(n - 1) % len(shown)]) for n in range(first, frames + 1))
+        return decode_ahead(lambda: numbered, ahead=8)
+
+    size, fps = (SCENE.width, SCENE.height), SCENE.fps
+    return Footage("loop", *size, fps, 1, frames, read, lambda n: (n - 1) / fps, length=frames)
+
+
+class WatchedFollower(Follower):
+    """Notes the peak of resident memory, block by block of frames."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.peaks: list[tuple[int, float]] = []
+
+    def __iter__(self) -> Iterator[Followed]:
+        for item in super().__iter__():
+            if item.frame in (1, SETTLED_AT) or item.frame % BLOCK == 0:
+                self.peaks.append((item.frame, 1024 * peak_mb(os.getpid())))
+                Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+            yield item
+
+
+def follow_long(frames: int, out: Path) -> tuple[TrackedVideo, list[tuple[int, float]]]:
+    """Run track.py's pipeline over the looped clip; returns it with (frame, peak in kB) pairs."""
+    flags = TrackFlags(("loop",), out=str(out), video=True, **MARKS)
+    footage, source = looped(frames), Source("loop", "loop")
+    run = Run(flags, source, footage, StateFile(out, "loop", {}, resume=False))
+    run.detector = KnowingDetector(clip()[1])
+    torch.manual_seed(0)
+    shape = EmbedderSettings(backbone="small", width=0.25, channels=16, size=(32, 16))
+    watched = WatchedFollower(footage, run.detector, run.linker, Embedder(shape).eval())
+    run.follower = watched
+    return run.follow(), watched.peaks
+
+
+def slope_kb(peaks: list[tuple[int, float]]) -> float:
+    """Growth in kB per 1,000 frames after SETTLED_AT, by least squares."""
+    later = np.array([(frame, peak) for frame, peak in peaks if frame > SETTLED_AT])
+    return float(np.polyfit(later[:, 0] / 1000, later[:, 1], 1)[0])
+
+
+def draw(peaks: list[tuple[int, float]], path: Path) -> None:
+    """Draw the peaks as a picture."""
+    from matplotlib.figure import Figure
+
+    frames, kb = np.array(peaks).T
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(frames, kb / 1024)
+    axes.set(xlabel="frame", ylabel="MB", ylim=(0, None), title=f"peak memory per {BLOCK} frames")
+    figure.savefig(path, dpi=120)
+
+
+@dataclass(frozen=True)
+class Kill:
+    """A run that was killed: after how long, and how many frames its tables and overlay hold."""
+
+    after_s: float
+    frames: int
+    shown: int
+    stored: bool
+
+
+def whole_files(out: Path, name: str) -> tuple[int, int]:
+    """Read every file of a run; returns the frames of the tables and those of the overlays.
+
+    Raises:
+        AssertionError, InputError, ValueError, OSError: a file that is not whole.
+    """
+    frames = shown = 0
+    for path in sorted(out.iterdir()):
+        if path.name.startswith("."):
+            continue  # what atomic_path was writing
+        raw = path.read_bytes()
+        if path.name.endswith(TEXTS):
+            assert raw[-1:] in (b"", b"\n"), f"{path.name} ends within a line"
+        if path.suffix == ".txt":
+            read_results(path)
+        elif path.suffix == ".csv" and raw:
+            table = pd.read_csv(path)
+            frames = max(frames, int(table.frame.max()) if len(table) else 0)
+        elif path.suffix == ".mp4" and raw:
+            with av.open(str(path)) as container:
+                shown += sum(1 for _ in container.decode(video=0))
+        elif path.suffix == ".json":
+            json.loads(raw)
+        elif path.suffix == ".parquet":
+            pd.read_parquet(path)
+        elif path.name == f"{name}.resume":
+            pickle.loads(raw)
+    return frames, shown
+
+
+def command(folder: Path, out: Path, save_s: float) -> list[str]:
+    """A track.py of its own over the film in the folder, with all that it can write."""
+    flags = ["--weights", str(folder / "tiny.safetensors"), "--embedder", "none", "--video"]
+    flags += ["--backend", "torch", "--amp", "off", "--min-score", "0.9", "--out", str(out)]
+    flags += [
+        text for flag, texts in MARKS.items() for mark in texts for text in (f"--{flag}", mark)
+    ]
+    return [sys.executable, "-c", TRACK.format(save_s=save_s), str(folder / "film.mp4"), *flags]
+
+
+def prepare(folder: Path, frames: int) -> None:
+    """Write film and weights."""
+    net, notes = tiny_net()
+    save_weights(folder / "tiny.safetensors", net.state_dict(), notes)
+    images, _ = clip()
+    with VideoWriter(folder / "film.mp4", SCENE.fps, (SCENE.height, SCENE.width)) as video:
+        for index in range(frames):
+            video.write(images[index % len(images)])
+
+
+def kill_often(
+    folder: Path, *, kills: int, frames: int, save_s: float, seed: int = 0
+) -> Iterator[Kill]:
+    """Kill runs at random times until so many are killed, then let the last one end.
+
+    Raises:
+        AssertionError: a file that is not whole after a kill, or other bytes at the end.
+    """
+    draw, whole = random.Random(seed), folder / "whole"
+    prepare(folder, frames)
+    start = time.monotonic()
+    _run(command(folder, whole, save_s))
+    whole_s, round_ = time.monotonic() - start, 0
+    while kills:
+        round_ += 1
+        out = folder / f"killed-{round_}"
+        done = False
+        while not done and kills:
+            kill = _kill_once([*command(folder, out, save_s), "--resume"], out, draw, whole_s)
+            done = kill is None
+            if kill:
+                kills -= 1
+                yield kill
+        if not done:
+            _run([*command(folder, out, save_s), "--resume"])
+        for ending in TEXTS:
+            same = (whole / f"film{ending}").read_bytes() == (out / f"film{ending}").read_bytes()
+            assert same, f"{out}/film{ending} differs from the run that nobody stopped"
+
+
+def _kill_once(line: list[str], out: Path, draw: random.Random, whole_s: float) -> Kill | None:
+    """Run for a random time; None where the run was complete by then."""
+    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    wait_s = draw.uniform(0.2, 1.0) * whole_s
+    try:
+        said = process.communicate(timeout=wait_s)[1]
+        assert process.returncode == 0, said.decode()
+        return None
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+    frames, shown = whole_files(out, "film") if out.is_dir() else (0, 0)
+    return Kill(wait_s, frames, shown, (out / "film.resume").is_file())
+
+
+def _run(line: list[str]) -> None:
+    done = subprocess.run(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def report_memory(frames: int, folder: Path, picture: Path) -> bool:
+    """Follow the long film and say how flat it was."""
+    start = time.monotonic()
+    run, peaks = follow_long(frames, folder / "long")
+    for frame, peak in peaks:
+        print(f"frame {frame:7d}   peak {peak:9.0f} kB")
+    draw(peaks, picture)
+    slope = slope_kb(peaks)
+    people, work_s = run.summary["people"], time.monotonic() - start
+    print(f"{frames} frames, {people} identities, {work_s:.0f} s; picture: {picture}")
+    print(f"growth after frame {SETTLED_AT}: {slope:+.2f} kB per 1,000 frames (bar: {BAR_KB:g})")
+    return slope < BAR_KB
+
+
+def report_kills(kills: int, frames: int, folder: Path, save_s: float, seed: int) -> None:
+    """Kill runs and print what each left behind."""
+    print("kill  after s  frames in tables  frames in overlays  files")
+    story = kill_often(folder, kills=kills, frames=frames, save_s=save_s, seed=seed)
+    for number, kill in enumerate(story, 1):
+        row = f"{number:4d}  {kill.after_s:7.1f}  {kill.frames:16d}  {kill.shown:18d}  whole"
+        print(row, flush=True)
+    print("the last files of every run are, byte for byte, those of a run that nobody stopped")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--part", choices=("memory", "kills", "both"), default="both")
+    parser.add_argument("--frames", type=int, default=100_000, help="of the long film")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--film", type=int, default=1500, help="frames of the film that is killed")
+    parser.add_argument("--save-s", type=float, default=0.5, help="seconds between stored states")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--picture", type=Path, default=Path("endurance.png"))
+    args = parser.parse_args()
+    if not Path("/proc/self/clear_refs").exists() or args.frames <= SETTLED_AT + 2 * BLOCK:
+        parser.error(f"needs /proc (Linux) and more than {SETTLED_AT + 2 * BLOCK} frames")
+    cv2.setNumThreads(1)
+    flat = True
+    with tempfile.TemporaryDirectory() as name:
+        if args.part != "kills":
+            flat = report_memory(args.frames, Path(name), args.picture)
+        if args.part != "memory":
+            report_kills(args.kills, args.film, Path(name), args.save_s, args.seed)
+    sys.exit(0 if flat else 1)
+
+
+if __name__ == "__main__":
+    main()
