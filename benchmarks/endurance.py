@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -51,13 +51,14 @@ from track import Run, TrackFlags
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTLED_AT = 500  # frame from which on memory should not grow
-BLOCK = 1000  # frames whose peak is one figure
+BLOCK = 1000  # every so many frames a line is printed
 BAR_KB = 10.0  # growth per 1,000 frames that passes for none: 1 MB in 100,000 frames
 TEXTS = (".txt", ".csv", ".counts.csv", ".zones.csv", ".lines.csv")
 SCENE = SceneSettings(
     frames=120, people=4, width=96, height=64, fps=15, min_height=14, max_height=30, clutter=2
 )
 MARKS = {"zone": ("left=0,0,48,0,48,64,0,64",), "line": ("middle=48,0,48,64",)}
+KILL_AT = (0.2, 1.0)  # of the time that a whole run takes
 # A run stores its state now and then (mot.track_run.SAVE_S); in a short run that must be often.
 TRACK = "import mot.track_run as run; run.SAVE_S = {save_s}; import track; track.main()"
 
@@ -113,21 +114,24 @@ def looped(frames: int) -> Footage:
 
 
 class WatchedFollower(Follower):
-    """Notes the peak of resident memory, block by block of frames."""
+    """Notes the peak of resident memory of every block of frames."""
 
-    def __init__(self, *given: Any) -> None:
+    def __init__(self, *given: Any, block: int) -> None:
         super().__init__(*given)
+        self.block = block
         self.peaks: list[tuple[int, float]] = []
 
     def __iter__(self) -> Iterator[Followed]:
         for item in super().__iter__():
-            if item.frame in (1, SETTLED_AT) or item.frame % BLOCK == 0:
+            if item.frame % self.block == 0:
                 self.peaks.append((item.frame, 1024 * peak_mb(os.getpid())))
                 Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
             yield item
 
 
-def follow_long(frames: int, out: Path) -> tuple[TrackedVideo, list[tuple[int, float]]]:
+def follow_long(
+    frames: int, out: Path, block: int = SETTLED_AT
+) -> tuple[TrackedVideo, list[tuple[int, float]]]:
     """Run track.py's pipeline over the looped clip; returns it with (frame, peak in kB) pairs."""
     flags = TrackFlags(("loop",), out=str(out), video=True, **MARKS)
     footage, source = looped(frames), Source("loop", "loop")
@@ -135,14 +139,15 @@ def follow_long(frames: int, out: Path) -> tuple[TrackedVideo, list[tuple[int, f
     run.detector = KnowingDetector(clip()[1])
     torch.manual_seed(0)
     shape = EmbedderSettings(backbone="small", width=0.25, channels=16, size=(32, 16))
-    watched = WatchedFollower(footage, run.detector, run.linker, Embedder(shape).eval())
+    given = footage, run.detector, run.linker, Embedder(shape).eval()
+    watched = WatchedFollower(*given, block=block)
     run.follower = watched
     return run.follow(), watched.peaks
 
 
-def slope_kb(peaks: list[tuple[int, float]]) -> float:
-    """Growth in kB per 1,000 frames after SETTLED_AT, by least squares."""
-    later = np.array([(frame, peak) for frame, peak in peaks if frame > SETTLED_AT])
+def slope_kb(peaks: list[tuple[int, float]], settled_at: int = SETTLED_AT) -> float:
+    """Growth in kB per 1,000 frames after a frame, by least squares."""
+    later = np.array([(frame, peak) for frame, peak in peaks if frame > settled_at])
     return float(np.polyfit(later[:, 0] / 1000, later[:, 1], 1)[0])
 
 
@@ -154,7 +159,7 @@ def draw(peaks: list[tuple[int, float]], path: Path) -> None:
     figure = Figure(figsize=(8, 3), layout="constrained")
     axes = figure.subplots()
     axes.plot(frames, kb / 1024)
-    axes.set(xlabel="frame", ylabel="MB", ylim=(0, None), title=f"peak memory per {BLOCK} frames")
+    axes.set(xlabel="frame", ylabel="MB", ylim=(0, None), title="peak memory")
     figure.savefig(path, dpi=120)
 
 
@@ -165,7 +170,6 @@ class Kill:
     after_s: float
     frames: int
     shown: int
-    stored: bool
 
 
 def whole_files(out: Path, name: str) -> tuple[int, int]:
@@ -198,14 +202,27 @@ def whole_files(out: Path, name: str) -> tuple[int, int]:
     return frames, shown
 
 
-def command(folder: Path, out: Path, save_s: float) -> list[str]:
-    """A track.py of its own over the film in the folder, with all that it can write."""
+def arguments_for(folder: Path, out: Path) -> list[str]:
+    """What track.py is called with for the film in the folder: all that it can write."""
     flags = ["--weights", str(folder / "tiny.safetensors"), "--embedder", "none", "--video"]
     flags += ["--backend", "torch", "--amp", "off", "--min-score", "0.9", "--out", str(out)]
-    flags += [
-        text for flag, texts in MARKS.items() for mark in texts for text in (f"--{flag}", mark)
-    ]
-    return [sys.executable, "-c", TRACK.format(save_s=save_s), str(folder / "film.mp4"), *flags]
+    for flag, [mark] in MARKS.items():
+        flags += [f"--{flag}", mark]
+    return [str(folder / "film.mp4"), *flags, "--resume"]
+
+
+def run_command(arguments: list[str], save_s: float, limit_s: float | None) -> bool:
+    """Run a track.py of its own; False where it was killed when its time was over."""
+    line = [sys.executable, "-c", TRACK.format(save_s=save_s), *arguments]
+    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        said = process.communicate(timeout=limit_s)[1]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return False
+    assert process.returncode == 0, said.decode()
+    return True
 
 
 def prepare(folder: Path, frames: int) -> None:
@@ -219,53 +236,46 @@ def prepare(folder: Path, frames: int) -> None:
 
 
 def kill_often(
-    folder: Path, *, kills: int, frames: int, save_s: float, seed: int = 0
+    folder: Path,
+    *,
+    kills: int,
+    frames: int,
+    save_s: float,
+    seed: int = 0,
+    run: Callable[[list[str], float, float | None], bool] = run_command,
 ) -> Iterator[Kill]:
     """Kill runs at random times until so many are killed, then let the last one end.
+
+    Args:
+        folder: where film and results go.
+        kills: runs to kill.
+        frames: of the film.
+        save_s: seconds between stored states.
+        seed: of the random times.
+        run: calls track.py with arguments and a limit in seconds, as `run_command` does.
 
     Raises:
         AssertionError: a file that is not whole after a kill, or other bytes at the end.
     """
-    draw, whole = random.Random(seed), folder / "whole"
+    dice, whole = random.Random(seed), folder / "whole"
     prepare(folder, frames)
     start = time.monotonic()
-    _run(command(folder, whole, save_s))
+    run(arguments_for(folder, whole), save_s, None)
     whole_s, round_ = time.monotonic() - start, 0
     while kills:
         round_ += 1
-        out = folder / f"killed-{round_}"
-        done = False
-        while not done and kills:
-            kill = _kill_once([*command(folder, out, save_s), "--resume"], out, draw, whole_s)
-            done = kill is None
-            if kill:
+        out, complete = folder / f"killed-{round_}", False
+        while kills and not complete:
+            limit_s = dice.uniform(*KILL_AT) * whole_s
+            complete = run(arguments_for(folder, out), save_s, limit_s)
+            if not complete:
                 kills -= 1
-                yield kill
-        if not done:
-            _run([*command(folder, out, save_s), "--resume"])
+                seen = whole_files(out, "film") if out.is_dir() else (0, 0)
+                yield Kill(limit_s, *seen)
+        complete = complete or run(arguments_for(folder, out), save_s, None)
         for ending in TEXTS:
             same = (whole / f"film{ending}").read_bytes() == (out / f"film{ending}").read_bytes()
             assert same, f"{out}/film{ending} differs from the run that nobody stopped"
-
-
-def _kill_once(line: list[str], out: Path, draw: random.Random, whole_s: float) -> Kill | None:
-    """Run for a random time; None where the run was complete by then."""
-    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    wait_s = draw.uniform(0.2, 1.0) * whole_s
-    try:
-        said = process.communicate(timeout=wait_s)[1]
-        assert process.returncode == 0, said.decode()
-        return None
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-    frames, shown = whole_files(out, "film") if out.is_dir() else (0, 0)
-    return Kill(wait_s, frames, shown, (out / "film.resume").is_file())
-
-
-def _run(line: list[str]) -> None:
-    done = subprocess.run(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert done.returncode == 0, done.stderr.decode()
 
 
 def report_memory(frames: int, folder: Path, picture: Path) -> bool:
@@ -273,7 +283,8 @@ def report_memory(frames: int, folder: Path, picture: Path) -> bool:
     start = time.monotonic()
     run, peaks = follow_long(frames, folder / "long")
     for frame, peak in peaks:
-        print(f"frame {frame:7d}   peak {peak:9.0f} kB")
+        if frame % BLOCK == 0 or frame == SETTLED_AT:
+            print(f"frame {frame:7d}   peak {peak:9.0f} kB")
     draw(peaks, picture)
     slope = slope_kb(peaks)
     people, work_s = run.summary["people"], time.monotonic() - start
