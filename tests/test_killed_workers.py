@@ -17,11 +17,14 @@ from mot.errors import EXIT_BAD_INPUT
 
 ROOT = Path(evaluation.__file__).parent
 NAMES = ("one", "stuck", "two")
-MARKS = {"--workers": b"spawn_main", "--ray": b"ray::"}  # in the command line of a worker
-COMMANDS = ("track.py", "eval.py")
+MARKS = {"--workers": b"spawn_main", "--ray": b"ray::_attempt"}  # in the command line of a worker
+MAINS = {"track.py": tracking.main, "eval.py": evaluation.main}
 PATIENCE_S = 90
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="needs /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="needs /proc"),
+]
 
 
 def descendants(pid):
@@ -58,19 +61,14 @@ def statuses(out):
 
 @pytest.mark.parametrize(
     ("script", "how"),
-    [
-        ("track.py", ("--workers", "2")),
-        ("eval.py", ("--workers", "2")),
-        pytest.param("track.py", ("--ray", "local"), marks=pytest.mark.slow),
-        pytest.param("eval.py", ("--ray", "local"), marks=pytest.mark.slow),
-    ],
+    [(script, how) for script in MAINS for how in (("--workers", "2"), ("--ray", "local"))],
 )
 def test_a_worker_is_killed(make_scene, tiny_weights, tmp_path, capsys, script, how):
     if "--ray" in how:
         pytest.importorskip("ray")
     for name in NAMES:
         make_scene(f"data/{name}")
-    main = {"track.py": tracking.main, "eval.py": evaluation.main}[script]
+    main = MAINS[script]
     main(command_of(script, tmp_path / "data", tiny_weights, tmp_path / "whole"))
 
     # A pipe that nobody writes to in the place of an image: its reader waits for ever.
@@ -91,9 +89,8 @@ def test_a_worker_is_killed(make_scene, tiny_weights, tmp_path, capsys, script, 
         assert time.monotonic() < give_up and process.poll() is None, process.communicate()
         time.sleep(0.05)
     time.sleep(0.2)  # the other worker has nothing left to do, and ends
-    mark = MARKS[how[0]]
     for pid, line in descendants(process.pid).items():
-        if mark in line and b"_attempt" in line + b"_attempt" * (mark == b"spawn_main"):
+        if MARKS[how[0]] in line:
             os.kill(pid, signal.SIGKILL)
     said = process.communicate(timeout=PATIENCE_S)[1]
     assert process.returncode == EXIT_BAD_INPUT, said
