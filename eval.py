@@ -3,31 +3,54 @@
 python eval.py --seq MOT17-02 --out runs/mot17-02
 python eval.py --seq synthetic --out runs/synthetic           rendered scenes, nothing to get
 python eval.py --seq MOT17-09 --detections public --out runs/public
+
+In a notebook: ``from eval import evaluate``, then ``evaluate("MOT17-09", out="runs/mot17-09")``.
 """
 
 from __future__ import annotations
 
+from mot.errors import run_script
+
+if __name__ == "__main__":
+    run_script("eval")
+
+import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mot.annotations import ResultWriter, considered, write_results
+from mot.batch import Batch, follow_each
 from mot.boxes import Boxes
-from mot.command_line import parse_flags
+from mot.command_line import parse_flags, plain_settings
 from mot.errors import InputError, one_line_errors, require_setting
 from mot.footage import footage_of
 from mot.overlay import OverlayWriter
+from mot.parallel import ParallelSettings, run_all
 from mot.preprocessing import protocol_of
 from mot.progress import progress_bar
 from mot.report.html import SequenceSeries, write_report
 from mot.report.table import print_scores, write_scores_json
 from mot.scoring import SequenceScores, frame_counts, score_sequence
 from mot.sequence import Sequence, data_root, find_sequence
+from mot.sources import content_of
 from mot.synthetic import RENDERED, ensure_scenes
-from mot.track_run import require_new
+from mot.track_files import COUNTS_ENDING, write_counts, write_summary
+from mot.track_run import (
+    IN_THE_WAY,
+    SUMMARY,
+    StateFile,
+    Totals,
+    TrackedVideo,
+    read_summary,
+    require_new,
+)
 from nets.predict import Predictor, PredictSettings, load_net
 from nets.shipped import default_weights
 from reid.embedder import Embedder, choose_embedder
@@ -37,6 +60,9 @@ from reid.linking import finish_offline, link, linker_settings, raw_settings
 from reid.offline import OfflineSettings
 
 DETECTIONS = ("net", "public")
+SCORES = "scores.json"
+# Results do not depend on these; one sequence's not on the others.
+PLACES = ("seq", "data", "out", "scenes", "resume", "parallel")
 JOIN_TABLES = 1000  # so many tables of one frame each weigh more than their rows
 
 
@@ -49,7 +75,7 @@ class EvalFlags:
     data: str | None = None
     """Folder that holds sequence folders at some depth; none = $FOOTFALL_DATA, else data/."""
     out: str = "runs/eval"
-    """Folder of the run: <sequence>.txt, scores.json, report.html."""
+    """Folder of the run: <sequence>.txt, .counts.csv and .json, scores.json, report.html."""
     weights: str | None = None
     """Weights of a net (.safetensors); none = those that come with Footfall."""
     detections: str = "net"
@@ -69,6 +95,10 @@ class EvalFlags:
     """Rendered scenes to score for --seq synthetic."""
     video: bool = False
     """Write an overlay video per sequence and show it in the report."""
+    resume: bool = False
+    """Go on with the run in --out: what is followed to its end is scored from its files, the rest
+    is followed."""
+    parallel: ParallelSettings = field(default_factory=ParallelSettings)
     predict: PredictSettings = field(default_factory=PredictSettings)
 
     def __post_init__(self) -> None:
@@ -96,6 +126,46 @@ class Result:
 
     tracks: Boxes
     density_count: npt.NDArray[np.float64] | None
+    backend: str
+
+
+@dataclass(frozen=True)
+class ScoredSequence(TrackedVideo):
+    """A sequence that was followed and scored.
+
+    Attributes:
+        name: of the sequence; its files begin with it.
+        out: folder of the run.
+        summary: what stands in the summary file.
+        scores: in percent and people; see `mot.scoring.SequenceScores`.
+    """
+
+    scores: SequenceScores
+
+
+def evaluate(*seq: str | Path, **settings: Any) -> list[ScoredSequence]:
+    """Follow and score sequences; the command line as a function.
+
+    Args:
+        seq: names or folders of sequences, as `EvalFlags.seq`.
+        settings: other fields of `EvalFlags`, e.g. ``data="MOT17", out="runs/mot17"``.
+
+    Returns:
+        One per sequence, in the order of their names.
+
+    Raises:
+        InputError: sequences, weights or settings that cannot be used, or a result that is there;
+            of several sequences, when all others are followed.
+
+    >>> [run] = evaluate("scene", data=data, out=folder)
+    >>> 0 <= run.scores.HOTA <= 100
+    True
+    >>> run.tracks().ltwh.shape[1]  # left, top, width, height in pixels
+    4
+    >>> list(run.counts().columns)  # a row per frame: its number, seconds, people, people
+    ['frame', 'time', 'density', 'tracks']
+    """
+    return evaluate_all(EvalFlags(tuple(map(str, seq)), **plain_settings(settings)))
 
 
 def find_sequences(flags: EvalFlags) -> list[Sequence]:
@@ -122,10 +192,76 @@ def find_sequences(flags: EvalFlags) -> list[Sequence]:
     return found
 
 
-def predictor_for(flags: EvalFlags) -> Predictor:
-    """Load the named net, or the one that ships for these sequences."""
-    rendered = set(flags.seq) == {RENDERED}
-    return Predictor(load_net(flags.weights or default_weights(rendered=rendered)), flags.predict)
+def evaluate_all(flags: EvalFlags) -> list[ScoredSequence]:
+    """Follow and score all sequences, write scores.json and report.html."""
+    out = Path(flags.out)
+    if (out / SCORES).exists() and not flags.resume:
+        raise InputError(out, "a new run folder", "one with scores", IN_THE_WAY)
+    linker_settings(flags.linker, online=flags.online)
+    sequences = find_sequences(flags)
+    if len(sequences) > 1 and flags.detections == "net":  # one line says what all would
+        load_net(flags.weights or default_weights(rendered=set(flags.seq) == {RENDERED}))
+        choose_embedder(flags.embedder)
+    if not flags.resume:
+        paths = (out / f"{s.name}{end}" for s in sequences for end in endings(flags))
+        require_new(paths, IN_THE_WAY)
+    tasks = {sequence.name: (flags, sequence) for sequence in sequences}
+    words = {sequence.name: str(sequence.folder) for sequence in sequences}
+    batch = partial(Batch, out, words, resume=flags.resume, unit="sequence")
+    follow_each(follow_one, tasks, batch, flags.parallel)
+    predictor_for.cache_clear()  # the net's memory is free for the scoring
+    scored = score_all(tasks, flags)
+    scores = [run.scores for run in scored]
+    write_scores_json(out / SCORES, scores, {"config": asdict(flags)})
+    pairs = zip(sequences, scored, strict=True)
+    write_report(
+        out / "report.html",
+        title=f"Footfall: {', '.join(flags.seq)}",
+        scores=scores,
+        series={s.name: draw_series(s, run, video=flags.video) for s, run in pairs},
+        config=asdict(flags),
+    )
+    return scored
+
+
+def endings(flags: EvalFlags) -> tuple[str, ...]:
+    """What the files of one sequence end with."""
+    files = (".txt", COUNTS_ENDING, SUMMARY)
+    return (*files, ".mp4") if flags.video else files
+
+
+def follow_one(task: tuple[EvalFlags, Sequence]) -> TrackedVideo:
+    """Follow one sequence into its files, unless an earlier run has; returns what it came to."""
+    flags, sequence = task
+    out, name = Path(flags.out), sequence.name
+    config = {k: v for k, v in asdict(flags).items() if k not in PLACES}
+    config |= {"source": str(sequence.folder), "content": content_of(sequence.frames_at)}
+    states = StateFile(out, name, config, resume=flags.resume)
+    if done := states.finished():
+        return TrackedVideo(name, out, done)
+    states.load(endings(flags))
+    start = time.monotonic()
+    linker = linker_settings(flags.linker, online=flags.online)
+    live = raw_settings(linker) if flags.offline else linker
+    if flags.detections == "public":
+        states.begin()
+        result = link_public(sequence, live, out)
+    else:
+        net = predictor_for(flags.weights, set(flags.seq) == {RENDERED}, flags.predict)
+        embedder = choose_embedder(flags.embedder)
+        states.begin()
+        result = run_net(sequence, net, live, embedder, flags)
+    if flags.offline:
+        result = finish(sequence, result, linker, out)
+    summary = write_summary_of(sequence, result, config, out, work_s=time.monotonic() - start)
+    states.remove()
+    return TrackedVideo(name, out, summary)
+
+
+@lru_cache(maxsize=1)
+def predictor_for(weights: str | None, rendered: bool, settings: PredictSettings) -> Predictor:
+    """Load the named net, or the one that ships for these sequences; all of them share it."""
+    return Predictor(load_net(weights or default_weights(rendered=rendered)), settings)
 
 
 def run_net(
@@ -133,20 +269,20 @@ def run_net(
     predictor: Predictor,
     linker: LinkerSettings,
     embedder: Embedder | None,
-    out: Path,
-    *,
-    video: bool,
+    flags: EvalFlags,
 ) -> Result:
     """Follow a sequence with the net, writing results (and the overlay) frame by frame."""
     tracks: list[Boxes] = []
     counts: list[float] = []
-    footage = footage_of(sequence)
+    footage, beginning = footage_of(sequence), Path(flags.out) / sequence.name
     with ExitStack() as stack:
-        rows = stack.enter_context(ResultWriter(out / f"{sequence.name}.txt"))
+        rows = stack.enter_context(ResultWriter(f"{beginning}.txt"))
         overlay = None
-        if video:
-            overlay = stack.enter_context(OverlayWriter(out / f"{sequence.name}.mp4", footage))
-        bar = stack.enter_context(progress_bar(sequence.length, unit="frame", title=sequence.name))
+        if flags.video:
+            overlay = stack.enter_context(OverlayWriter(Path(f"{beginning}.mp4"), footage))
+        title, shown = sequence.name, flags.parallel.here
+        bar = progress_bar(sequence.length, unit="frame", title=title, shown=shown)
+        stack.enter_context(bar)
         for item in Follower(footage, predictor, linker, embedder):
             rows.write(item.tracks)
             tracks.append(item.tracks)
@@ -156,26 +292,8 @@ def run_net(
             if overlay:
                 overlay.write(item.prediction.image, item.tracks, item.prediction.density)
             bar.update()
-    return Result(Boxes.concatenate(tracks), np.array(counts) if predictor.has_density else None)
-
-
-def follow_all(
-    sequences: list[Sequence], flags: EvalFlags, linker: LinkerSettings, out: Path
-) -> list[Result]:
-    """Follow all sequences; when it returns, the net's memory is free for the scoring."""
-    live = raw_settings(linker) if flags.offline else linker
-    if flags.detections == "public":
-        results = [link_public(sequence, live, out) for sequence in sequences]
-    else:
-        predictor = predictor_for(flags)
-        embedder = choose_embedder(flags.embedder)
-        results = [run_net(s, predictor, live, embedder, out, video=flags.video) for s in sequences]
-    if not flags.offline:
-        return results
-    return [
-        finish(sequence, result, linker, out)
-        for sequence, result in zip(sequences, results, strict=True)
-    ]
+    density = np.array(counts) if predictor.has_density else None
+    return Result(Boxes.concatenate(tracks), density, predictor.backend)
 
 
 def finish(sequence: Sequence, result: Result, linker: LinkerSettings, out: Path) -> Result:
@@ -200,59 +318,80 @@ def link_public(sequence: Sequence, linker: LinkerSettings, out: Path) -> Result
         settings=linker,
     )
     write_results(out / f"{sequence.name}.txt", boxes)
-    return Result(boxes, None)
+    return Result(boxes, None, "public detections")
 
 
-def evaluate(flags: EvalFlags) -> list[SequenceScores]:
-    """Run and score all sequences, print the table, write scores.json and report.html.
+def write_summary_of(
+    sequence: Sequence, result: Result, config: Mapping[str, Any], out: Path, *, work_s: float
+) -> dict[str, Any]:
+    """Write the counts, and last the summary, which says that the sequence is followed."""
+    fps, totals = sequence.require_fps(), Totals(work_s=work_s)
+    frames: list[tuple[int, float, Boxes, float | None]] = []
+    density = result.density_count
+    for number, boxes in result.tracks.by_frame(sequence.length):
+        count = None if density is None else float(density[number - 1])
+        frames.append((number, (number - 1) / fps, boxes, count))
+        totals.add(*frames[-1][1:])
+    write_counts(out / f"{sequence.name}{COUNTS_ENDING}", frames)
+    summary: dict[str, Any] = {
+        "complete": True,
+        "source": str(sequence.folder),
+        "width": sequence.width,
+        "height": sequence.height,
+        "fps": fps,
+        **totals.summary(has_density=density is not None),
+        "backend": result.backend,
+        "config": dict(config),
+    }
+    write_summary(out / f"{sequence.name}{SUMMARY}", summary)
+    return summary
 
-    Raises:
-        InputError: sequences, weights or settings that cannot be used, or a run that is there.
-    """
-    out = Path(flags.out)
-    if (out / "scores.json").exists():
-        raise InputError(out, "a new run folder", "one with scores", "use another --out")
-    linker = linker_settings(flags.linker, online=flags.online)
-    sequences = find_sequences(flags)
-    endings = (".txt", ".mp4") if flags.video else (".txt",)
-    require_new(out / f"{sequence.name}{end}" for sequence in sequences for end in endings)
-    results = follow_all(sequences, flags, linker, out)
-    scores: list[SequenceScores] = []
-    series: dict[str, SequenceSeries] = {}
-    with progress_bar(len(sequences), unit="sequence", title="scoring") as bar:
-        for sequence, result in zip(sequences, results, strict=True):
-            scores.append(score(sequence, result))
-            series[sequence.name] = draw_series(sequence, result, video=flags.video)
+
+def score_all(
+    tasks: Mapping[str, tuple[EvalFlags, Sequence]], flags: EvalFlags
+) -> list[ScoredSequence]:
+    """Score all sequences from their files."""
+    scored: dict[str, ScoredSequence] = {}
+    with progress_bar(len(tasks), unit="sequence", title="scoring") as bar:
+        for outcome in run_all(score_one, tasks, flags.parallel):
+            if outcome.answer is None:
+                where, remedy = f"scoring of {outcome.name}", "mend the cause and use --resume"
+                raise InputError(where, "scores", outcome.error, remedy)
+            scored[outcome.name] = outcome.answer
             bar.update()
-    print_scores(scores)
-    write_scores_json(out / "scores.json", scores, {"config": asdict(flags)})
-    title = f"Footfall: {', '.join(flags.seq)}"
-    write_report(
-        out / "report.html", title=title, scores=scores, series=series, config=asdict(flags)
-    )
-    return scores
+    return [scored[name] for name in tasks]
 
 
-def score(sequence: Sequence, result: Result) -> SequenceScores:
-    """Score one sequence by its benchmark's protocol."""
-    return score_sequence(
+def score_one(task: tuple[EvalFlags, Sequence]) -> ScoredSequence:
+    """Score one sequence by its benchmark's protocol, from the files that following it left."""
+    flags, sequence = task
+    out, name = Path(flags.out), sequence.name
+    run = TrackedVideo(name, out, read_summary(out, name) or {})
+    scores = score_sequence(
         sequence.truth(),
-        result.tracks,
+        run.tracks(),
         length=sequence.length,
-        name=sequence.name,
-        density_count=result.density_count,
-        protocol=protocol_of(sequence.name),
+        name=name,
+        density_count=density_of(run),
+        protocol=protocol_of(name),
     )
+    return ScoredSequence(name, out, run.summary, scores)
 
 
-def draw_series(sequence: Sequence, result: Result, *, video: bool) -> SequenceSeries:
+def density_of(run: TrackedVideo) -> npt.NDArray[np.float64] | None:
+    """People per frame by density (length,), None without density."""
+    density = run.counts()["density"].to_numpy(np.float64)
+    return None if np.isnan(density).any() else density
+
+
+def draw_series(sequence: Sequence, run: TrackedVideo, *, video: bool) -> SequenceSeries:
     """What the report draws of one sequence."""
     truth = sequence.truth()
     return SequenceSeries(
         length=sequence.length,
-        tracks=result.tracks,
+        tracks=run.tracks(),
         truth_count=frame_counts(truth[considered(truth)], sequence.length),
-        density_count=result.density_count,
+        density_count=density_of(run),
         fps=sequence.fps,
         video=f"{sequence.name}.mp4" if video else None,
     )
@@ -262,9 +401,5 @@ def draw_series(sequence: Sequence, result: Result, *, video: bool) -> SequenceS
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     flags = parse_flags(EvalFlags, arguments)
-    evaluate(flags)
+    print_scores([run.scores for run in evaluate_all(flags)])
     print(f"report: {Path(flags.out) / 'report.html'}")
-
-
-if __name__ == "__main__":
-    main()

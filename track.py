@@ -8,18 +8,23 @@ In a notebook: ``from track import track``, then ``track("street.mp4", out="runs
 
 from __future__ import annotations
 
+from mot.errors import run_script
+
+if __name__ == "__main__":
+    run_script("track")
+
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import tyro
 
-from mot.batch import Batch
-from mot.command_line import parse_flags
-from mot.counting import Counter, parse_line, parse_zone, require_inside
+from mot.batch import Batch, follow_each
+from mot.command_line import parse_flags, plain_settings
+from mot.counting import Counter, Line, Zone, parse_line, parse_zone, require_inside
 from mot.density_files import DensityFiles
 from mot.errors import InputError, one_line_errors
 from mot.footage import Footage
@@ -28,16 +33,17 @@ from mot.parallel import ParallelSettings
 from mot.progress import progress_bar
 from mot.sources import Source, find_sources, open_source
 from mot.track_files import ENDINGS, TrackFiles
-from mot.track_run import StateFile, Totals, TrackedVideo, read_summary, require_new
+from mot.track_run import StateFile, Totals, TrackedVideo
 from mot.window import Window
 from nets.given import GivenBoxes, read_boxes
 from nets.predict import Predictor, PredictSettings, load_net
 from nets.shipped import default_weights
 from reid.embedder import choose_embedder
 from reid.following import Followed, Follower
-from reid.linking import linker_settings, unit_scores
+from reid.linking import linker_settings, with_unit_scores
 
-PLACES = ("out", "resume", "video", "show", "density", "parallel")  # results do not depend on these
+# Results do not depend on these; one source's not on the others.
+PLACES = ("sources", "out", "resume", "video", "show", "density", "parallel")
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ def track(*sources: str | Path, **settings: Any) -> list[TrackedVideo]:
     >>> list(run.counts().columns)
     ['frame', 'time', 'density', 'tracks']
     """
-    return track_all(TrackFlags(tuple(map(str, sources)), **settings))
+    return track_all(TrackFlags(tuple(map(str, sources)), **plain_settings(settings)))
 
 
 def track_all(flags: TrackFlags) -> list[TrackedVideo]:
@@ -116,15 +122,30 @@ def track_all(flags: TrackFlags) -> list[TrackedVideo]:
     sources = find_sources(flags.sources)
     if not sources:
         raise InputError("sources", "a video to follow", "none", "name one")
-    if len(sources) == 1:
-        return [track_one((flags, sources[0]))]
-    if flags.boxes or flags.show:
+    several = len(sources) > 1
+    if several and (flags.boxes or flags.show):
         flag = "--boxes" if flags.boxes else "--show"
         raise InputError(flag, "one source", f"{len(sources)}", "leave it out, or name one source")
+    if several:
+        check_settings(flags)
     tasks = {source.name: (flags, source) for source in sources}
     words = {source.name: source.word for source in sources}
-    batch = Batch(Path(flags.out), words, resume=flags.resume)
-    return batch.run(track_one, tasks, flags.parallel)
+    batch = partial(Batch, Path(flags.out), words, resume=flags.resume)
+    return follow_each(track_one, tasks, batch, flags.parallel)
+
+
+def check_settings(flags: TrackFlags) -> None:
+    """What is wrong for all sources is said once, before the first of them is followed."""
+    marks_of(flags)
+    linker_settings(flags.linker, online=flags.online)
+    load_net(flags.weights or default_weights(rendered=False))
+    choose_embedder(flags.embedder)
+
+
+def marks_of(flags: TrackFlags) -> tuple[list[Zone], list[Line]]:
+    """Zones and lines."""
+    zones = [parse_zone(text, k) for k, text in enumerate(flags.zone, 1)]
+    return zones, [parse_line(text, k) for k, text in enumerate(flags.line, 1)]
 
 
 def track_one(task: tuple[TrackFlags, Source]) -> TrackedVideo:
@@ -134,10 +155,11 @@ def track_one(task: tuple[TrackFlags, Source]) -> TrackedVideo:
         InputError: a source, weights or settings that cannot be used, or a result that is there.
     """
     flags, source = task
-    out = Path(flags.out)
-    done = read_summary(out, source.name) if flags.resume else None
-    if done:
-        return TrackedVideo(source.name, out, done)
+    config = {k: v for k, v in asdict(flags).items() if k not in PLACES}
+    config |= {"source": source.word, "content": source.content}
+    states = StateFile(Path(flags.out), source.name, config, resume=flags.resume)
+    if done := states.finished():
+        return TrackedVideo(source.name, Path(flags.out), done)
     footage = replace(
         open_source(
             source,
@@ -148,39 +170,33 @@ def track_one(task: tuple[TrackFlags, Source]) -> TrackedVideo:
         ),
         name=source.name,
     )
-    return Run(flags, source, footage).follow()
+    return Run(flags, source, footage, states).follow()
 
 
 class Run:
     """One source on its way through the pipeline into its files."""
 
-    def __init__(self, flags: TrackFlags, source: Source, footage: Footage) -> None:
-        self.flags, self.source, self.footage = flags, source, footage
+    def __init__(
+        self, flags: TrackFlags, source: Source, footage: Footage, states: StateFile
+    ) -> None:
+        self.flags, self.source, self.footage, self.states = flags, source, footage, states
         self.out = Path(flags.out)
-        zones = [parse_zone(text, k) for k, text in enumerate(flags.zone, 1)]
-        lines = [parse_line(text, k) for k, text in enumerate(flags.line, 1)]
+        zones, lines = marks_of(flags)
         for marks in (zones, lines):
             require_inside(marks, footage.width, footage.height)
         self.counter, self.totals = Counter(zones, lines, footage.fps), Totals()
         self.linker = linker_settings(flags.linker, online=flags.online)
-        config = {k: v for k, v in asdict(flags).items() if k not in PLACES}
-        self.states = StateFile(self.out, source.name, config | {"source": source.word})
         self.sizes: dict[str, int] | None = None
         state = self._stored()
-        self.detector = detector_for(flags)
+        self.detector = detector_for(flags, footage.length)
         embedder = choose_embedder(flags.embedder)
         self.follower = Follower(footage, self.detector, self.linker, embedder, state=state)
 
     def _stored(self) -> dict[str, Any] | None:
         """What a run that was stopped left to go on from; without --resume nothing may be there."""
-        endings = [*ENDINGS, ".mp4"] if self.flags.video else ENDINGS
-        if not self.flags.resume:
-            remedy = "use another --out, or --resume"
-            require_new((self.out / f"{self.source.name}{end}" for end in endings), remedy)
-            return None
-        if self.footage.live:
+        if self.flags.resume and self.footage.live:
             raise InputError("--resume", "a recorded source", self.source.word, "leave it out")
-        state = self.states.load()
+        state = self.states.load([*ENDINGS, ".mp4"] if self.flags.video else ENDINGS)
         if state is None:
             return None
         self.counter, self.totals, self.sizes = state["counter"], state["totals"], state["sizes"]
@@ -191,6 +207,7 @@ class Run:
         """Follow everybody to the end, writing as it goes."""
         flags, footage, before_s = self.flags, self.footage, self.totals.work_s
         counter = self.counter
+        self.states.begin()
         with ExitStack() as stack:
             files = TrackFiles(self.out, footage.name, counter, self.sizes)
             stack.enter_context(files)
@@ -204,7 +221,7 @@ class Run:
                 unit="frame",
                 title=footage.name,
                 start=self.totals.frames,
-                shown=flags.parallel.workers == 1 and flags.parallel.ray is None,
+                shown=flags.parallel.here,
             )
             stack.enter_context(bar)
             start = time.monotonic()
@@ -244,11 +261,13 @@ class Run:
     def _summary(self) -> dict[str, Any]:
         footage, detector = self.footage, self.detector
         return {
-            "source": self.source.word,
             "complete": True,
+            "source": self.source.word,
+            "content": self.source.content,
             "width": footage.width,
             "height": footage.height,
             "fps": footage.fps,
+            "times": footage.times,
             **self.totals.summary(has_density=detector.has_density),
             **({"counted": self.counter.totals()} if self.counter.totals() else {}),
             "backend": detector.backend,
@@ -262,14 +281,14 @@ def _picture_of(item: Followed) -> tuple[Any, Any, Any]:
     return item.prediction.image, item.tracks, density
 
 
-def detector_for(flags: TrackFlags) -> Predictor | GivenBoxes:
-    """The net, or the boxes of --boxes in its place."""
+def detector_for(flags: TrackFlags, length: int | None) -> Predictor | GivenBoxes:
+    """The net, or in its place the boxes of --boxes, for a video of so many frames."""
     if flags.boxes is None:
         return _predictor(flags.weights or str(default_weights(rendered=False)), flags.predict)
     if flags.weights or flags.density:
         flag = "--weights" if flags.weights else "--density"
         raise InputError(flag, "a net", "--boxes, which take its place", "leave one of them out")
-    boxes, _ = unit_scores(read_boxes(Path(flags.boxes)))
+    boxes = with_unit_scores(read_boxes(Path(flags.boxes), length=length))
     return GivenBoxes(boxes, device=flags.predict.device)
 
 
@@ -285,7 +304,3 @@ def main(arguments: list[str] | None = None) -> None:
     flags = parse_flags(TrackFlags, arguments)
     for run in track_all(flags):
         print(run.line())
-
-
-if __name__ == "__main__":
-    main()

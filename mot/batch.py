@@ -1,7 +1,7 @@
 """Many videos in one folder of results: a list of what is done, and one table of what came of it.
 
 `manifest.json` and `summary.csv` are written anew, whole, whenever a video is done, so that a batch
-that was killed goes on with what is left.
+that was killed goes on with what is left. track.py and eval.py follow through this.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mot.atomic import write_text
 from mot.errors import InputError
 from mot.parallel import ParallelSettings, run_all
 from mot.progress import progress_bar
-from mot.track_run import TrackedVideo, read_summary
+from mot.track_run import IN_THE_WAY, TrackedVideo, read_summary
 
 MANIFEST, TABLE = "manifest.json", "summary.csv"
 COLUMNS = (
@@ -36,38 +36,68 @@ COLUMNS = (
 Task = TypeVar("Task")
 
 
+def follow_each(
+    function: Callable[[Task], TrackedVideo],
+    tasks: Mapping[str, Task],
+    batch: Callable[[], Batch],
+    settings: ParallelSettings,
+) -> list[TrackedVideo]:
+    """Follow one video right here, or several as a batch; returns what became of each.
+
+    Args:
+        function: follows one; a function of a module.
+        tasks: name -> what it takes.
+        batch: makes the batch of several.
+        settings: where several are followed.
+
+    Raises:
+        InputError: as the function of one video; of several, what failed, when all else is done.
+    """
+    if len(tasks) == 1:
+        return [function(task) for task in tasks.values()]
+    return batch().run(function, tasks, settings)
+
+
 class Batch:
     """Several videos that are followed into one folder.
 
     Args:
         out: folder of the run.
         sources: name -> what the user called it.
-        resume: go on with the batch that is there.
+        resume: go on with the batch that is there; what it lists beside these stays listed.
+        unit: what they are called, in the singular.
 
     Raises:
         InputError: a batch is there and is not to be gone on with, or holds other videos.
     """
 
-    def __init__(self, out: Path, sources: Mapping[str, str], *, resume: bool) -> None:
-        self._out = out
+    def __init__(
+        self, out: Path, sources: Mapping[str, str], *, resume: bool, unit: str = "video"
+    ) -> None:
+        self._out, self._unit = out, unit
         self._entries = {
             name: {"source": word, "status": "waiting"} for name, word in sources.items()
         }
         path = out / MANIFEST
         if path.exists() and not resume:
-            raise InputError(path, "a new folder", "a batch", "use another --out, or --resume")
+            raise InputError(path, "a new folder", "a batch", IN_THE_WAY)
         if path.exists():
-            self._check_same(path)
+            self._entries = self._listed(path) | self._entries
 
-    def _check_same(self, path: Path) -> None:
+    def _listed(self, path: Path) -> dict[str, dict[str, str]]:
+        """What was listed before, which must be the same videos where it bears the same names."""
         try:
-            before = {n: e["source"] for n, e in json.loads(path.read_text("utf-8")).items()}
+            before: dict[str, dict[str, str]] = json.loads(path.read_text("utf-8"))
+            sources = {name: (entry["source"], entry["status"]) for name, entry in before.items()}
         except (ValueError, AttributeError, TypeError, KeyError) as error:
             raise InputError(path, "the list of a batch", error, "delete it") from error
         for name, entry in self._entries.items():
-            if before.get(name, entry["source"]) != entry["source"]:
-                got = f"{entry['source']} where {before[name]} was"
-                raise InputError(path, f"the same video as {name}", got, "use another --out")
+            word, _ = sources.get(name, (entry["source"], ""))
+            if word != entry["source"]:
+                got = f"{entry['source']} where {word} was"
+                expected = f"the same {self._unit} as {name}"
+                raise InputError(path, expected, got, "use another --out")
+        return before
 
     def run(
         self,
@@ -82,8 +112,8 @@ class Batch:
         """
         done: dict[str, TrackedVideo] = {}
         self._write()
-        several = settings.workers > 1 or settings.ray is not None
-        with progress_bar(len(tasks), unit="video", title="videos", shown=several) as bar:
+        title, shown = f"{self._unit}s", not settings.here
+        with progress_bar(len(tasks), unit=self._unit, title=title, shown=shown) as bar:
             for outcome in run_all(function, tasks, settings):
                 entry = self._entries[outcome.name]
                 if outcome.answer is not None:
@@ -93,12 +123,12 @@ class Batch:
                     entry |= {"status": "failed", "error": str(outcome.error)}
                 self._write()
                 bar.update()
-        failed = [name for name, entry in self._entries.items() if entry["status"] == "failed"]
+        failed = [name for name in tasks if self._entries[name]["status"] == "failed"]
         if failed:
             reason = self._entries[failed[0]]["error"]
             raise InputError(
                 self._out / MANIFEST,
-                "all videos done",
+                f"all {self._unit}s done",
                 f"{len(failed)} of {len(tasks)} failed: {', '.join(failed)} ({reason})",
                 "mend the cause and go on with --resume",
             )

@@ -6,8 +6,9 @@ tyro does the parsing; a wrong flag ends like any other bad input, in one line.
 import contextlib
 import io
 import sys
-from collections.abc import Sequence
-from typing import TypeVar, cast
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, TypeVar, cast
 
 import tyro
 
@@ -50,6 +51,11 @@ def parse_flags(
         if stop.code != EXIT_BAD_INPUT:
             raise
         raise _refusal(stop, complaint.getvalue()) from None
+
+
+def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a call as flags would hold them: a path is its text."""
+    return {key: str(v) if isinstance(v, PurePath) else v for key, v in settings.items()}
 
 
 def _refusal(stop: BaseException, text: str) -> InputError:

@@ -4,11 +4,16 @@ Every room raises `InputError` with four parts; a script wrapped in `one_line_er
 as one line and exits 2.
 """
 
+import contextlib
 import functools
+import importlib
 import os
+import signal
 import sys
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import NoReturn, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,6 +56,16 @@ def require_setting(settings: object, field: str, holds: bool, expected: str) ->
         raise InputError(flag, expected, getattr(settings, field), "change this setting")
 
 
+def run_script(module: str) -> NoReturn:
+    """Run a script by the name of its module and leave; at the script's top, before its imports.
+
+    So Ctrl-C ends well while they load, and workers find its functions, which in the module
+    `__main__` they could not.
+    """
+    one_line_errors(lambda: importlib.import_module(module).main())()
+    sys.exit(0)
+
+
 def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
     """Wrap a command's main function so that bad input prints one line on stderr and exits 2.
 
@@ -61,30 +76,59 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(EXIT_BAD_INPUT)
-        except BrokenPipeError:
-            # The reader of our output has left (`… | head`): nothing more to say, and nobody to.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(EXIT_BROKEN_PIPE)
-        except OSError as error:
-            place = error.filename or "file system"
-            reason = error.strerror or str(error)
-            line = InputError(
-                place,
-                "a place that can be read or written",
-                reason,
-                "check path, rights and free space",
-            )
-            print(f"error: {line}", file=sys.stderr)
-            sys.exit(EXIT_BAD_INPUT)
-        except KeyboardInterrupt:
-            print("interrupted: what was written so far is kept", file=sys.stderr)
-            # Worker threads may hold locks here; leaving without their clean-up cannot hang.
-            sys.stdout.flush()
-            os._exit(EXIT_INTERRUPTED)
+        with _noted_interrupts() as interrupts:
+            try:
+                return command(*args, **kwargs)
+            except (Exception, KeyboardInterrupt) as error:
+                # Compiled code may turn the interrupt into an error of its own.
+                if interrupts or isinstance(error, KeyboardInterrupt):
+                    _leave_interrupted()
+                _leave_with_line(error)
+                raise
 
     return guarded
+
+
+@contextlib.contextmanager
+def _noted_interrupts() -> Iterator[list[int]]:
+    """Ctrl-C raises KeyboardInterrupt, as always, and is noted in the list."""
+    noted: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        signal.default_int_handler(number, frame)
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield noted
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave_interrupted() -> NoReturn:
+    print("interrupted: what was written so far is kept", file=sys.stderr)
+    # Worker threads may hold locks here; leaving without their clean-up cannot hang.
+    sys.stdout.flush()
+    os._exit(EXIT_INTERRUPTED)
+
+
+def _leave_with_line(error: BaseException) -> None:
+    """Say in one line what is wrong with the input; return where the program is what is wrong."""
+    if isinstance(error, BrokenPipeError):
+        # The reader of our output has left (`… | head`): nothing more to say, and nobody to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_BROKEN_PIPE)
+    if isinstance(error, OSError):
+        error = InputError(
+            error.filename or "file system",
+            "a place that can be read or written",
+            error.strerror or str(error),
+            "check path, rights and free space",
+        )
+    if isinstance(error, InputError):
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from mot.errors import InputError
 from mot.frames import stream_frames
 from mot.images import Image
@@ -16,6 +19,7 @@ from mot.sequence import Sequence
 from mot.videofile import video_seconds
 
 Size = tuple[int, int]
+EVEN_S = 0.0025  # containers that count milliseconds round each frame's time
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Footage:
         read: (height and width to resize to, 1-based frame to start at) to (number, RGB image).
         seconds: from the first frame to the one of this number.
         live: frames are lost that nobody waits for, and none comes twice.
+        length: frames that there are; None = nobody knows.
+        times: in words, where `seconds` comes from.
     """
 
     name: str
@@ -42,6 +48,8 @@ class Footage:
     read: Callable[[Size, int], Iterator[tuple[int, Image]]]
     seconds: Callable[[int], float]
     live: bool = False
+    length: int | None = None
+    times: str = "by the frame rate"
 
     @property
     def size_hw(self) -> Size:
@@ -80,9 +88,22 @@ def footage_of(
         return (number - 1) / fps
 
     seconds: Callable[[int], float] = evenly
+    words = "by the frame rate"
     if own_rate and sequence.frames_at.is_file():
         times = video_seconds(sequence.frames_at)
         if len(times) >= sequence.length:
             seconds = lambda number: float(times[number - 1])  # noqa: E731 - two ways of one thing
+            words = _times_in_words(times)
     size = sequence.width, sequence.height
-    return Footage(sequence.name, *size, fps, every, count, read, seconds)
+    length = sequence.length
+    return Footage(
+        sequence.name, *size, fps, every, count, read, seconds, length=length, times=words
+    )
+
+
+def _times_in_words(times: npt.NDArray[np.float64]) -> str:
+    """Whether a file's own times (N,) are even."""
+    apart = np.diff(times)
+    if len(apart) < 2 or apart.max() - apart.min() <= EVEN_S:
+        return "the file's own, even"
+    return f"the file's own, uneven: {apart.min():.3f} to {apart.max():.3f} s apart"

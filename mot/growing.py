@@ -38,9 +38,9 @@ class GrowingFile:
             rest = memoryview(piece)
             while len(rest):
                 rest = rest[self._file.write(rest) :]
-        except OSError:
+        except OSError as error:
             self._file.truncate(self.size)
-            raise
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
         self.size += len(piece)
 
     def close(self) -> None:

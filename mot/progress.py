@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+import threading
+from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    _Plain = tqdm[NoReturn]
+else:
+    _Plain = tqdm
+
+
+class _Bar(_Plain):
+    """A bar of one process."""
+
+
+# By default tqdm makes a semaphore for all processes, which a killed worker would leave behind.
+_Bar.set_lock(threading.RLock())
 
 
 def progress_bar(
@@ -26,7 +40,7 @@ def progress_bar(
         shown: False for none; without a terminal on stderr there is none either.
         scaled: large numbers with k, M and G, as bytes are counted.
     """
-    return tqdm(
+    return _Bar(
         total=total,
         initial=start,
         unit=unit,

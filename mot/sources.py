@@ -37,6 +37,15 @@ class Source:
     name: str
     word: str
 
+    @property
+    def content(self) -> str:
+        """What tells it from another of the same name: size or number of files; "" = unknown."""
+        if is_live(self.word):
+            return ""
+        if _is_pattern(self.word):
+            return f"{len(_matches(self.word))} images"
+        return content_of(Path(self.word))
+
 
 def find_sources(words: Iterable[str]) -> list[Source]:
     """Resolve patterns and folders of videos; give every source a name of its own.
@@ -45,13 +54,34 @@ def find_sources(words: Iterable[str]) -> list[Source]:
         words: as a user gives them.
 
     Raises:
-        InputError: a pattern or folder without videos or images, or a source that is named twice.
+        InputError: a pattern or folder without videos or images, a source that is named twice, or
+            two that no name tells apart.
     """
     found = [source for word in words for source in _expand(word)]
-    twice = sorted({word for word in found if found.count(word) > 1})
+    _require_once("sources", [_place(word) for word in found], "name it once")
+    names = _names(found)
+    _require_once("names of the sources", names, "follow them one by one, each with its own --out")
+    return [Source(name, word) for name, word in zip(names, found, strict=True)]
+
+
+def _require_once(where: str, words: list[str], remedy: str) -> None:
+    twice = sorted({word for word in words if words.count(word) > 1})
     if twice:
-        raise InputError("sources", "each of them once", twice[0], "name it once")
-    return [Source(name, word) for name, word in zip(_names(found), found, strict=True)]
+        raise InputError(where, "each of them once", f"{twice[0]} twice", remedy)
+
+
+def _place(word: str) -> str:
+    """The same for all ways to write one path."""
+    return word if is_live(word) or _is_pattern(word) else str(Path(word).resolve())
+
+
+def content_of(path: Path) -> str:
+    """Size of a file, or how many files a folder of images holds; "" = there is nothing."""
+    if path.is_file():
+        return f"{path.stat().st_size} bytes"
+    inner = path / IMAGE_FOLDER
+    folder = inner if inner.is_dir() else path
+    return f"{sum(1 for _ in folder.iterdir())} files" if folder.is_dir() else ""
 
 
 def open_source(

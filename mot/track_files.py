@@ -7,7 +7,7 @@ on from. docs/formats.md shows the columns.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ ROWS = "frame,time,id,x,y,w,h,score"
 COUNTS = "frame,time,density,tracks"
 OCCUPANCY = "frame,time,zone,people,entered,left"
 CROSSINGS = "frame,time,line,direction,id,in,out"
-ENDINGS = (".txt", ".csv", ".counts.csv", ".zones.csv", ".lines.csv", ".parquet", ".json")
+COUNTS_ENDING = ".counts.csv"
+ENDINGS = (".txt", ".csv", COUNTS_ENDING, ".zones.csv", ".lines.csv", ".parquet", ".json")
 
 
 class TrackFiles:
@@ -50,7 +51,7 @@ class TrackFiles:
             txt = self.path(".txt")
             self._mot = stack.enter_context(ResultWriter(txt, keep=sizes.get(".txt", 0)))
             self._tables: dict[str, GrowingFile] = {}
-            headings = {".csv": ROWS, ".counts.csv": COUNTS}
+            headings = {".csv": ROWS, COUNTS_ENDING: COUNTS}
             headings |= {".zones.csv": OCCUPANCY} if counter.zones else {}
             headings |= {".lines.csv": CROSSINGS} if counter.lines else {}
             for ending, heading in headings.items():
@@ -77,15 +78,14 @@ class TrackFiles:
             OSError: the disk is full; every file ends with a whole frame, of the last two at most.
         """
         self._mot.write(tracks)
-        when = f"{frame},{seconds:.3f}"
+        when = _when(frame, seconds)
         columns = (tracks.id, tracks.x, tracks.y, tracks.w, tracks.h, tracks.score)
         rows = zip(*(column.tolist() for column in columns), strict=True)
         self._write(
             ".csv",
             [f"{when},%d,%.2f,%.2f,%.2f,%.2f,%.4f" % row for row in rows],  # noqa: UP031
         )
-        people = "" if density is None else f"{density:.3f}"
-        self._write(".counts.csv", [f"{when},{people},{len(tracks)}"])
+        self._write(COUNTS_ENDING, [_count_row(frame, seconds, tracks, density)])
         zones, crossings = self.counter.update(frame, tracks)
         if zones:
             self._write(
@@ -107,8 +107,7 @@ class TrackFiles:
         """Write the rows as Parquet as well, and the summary as JSON; both appear whole."""
         with atomic_path(self.path(".parquet")) as temporary:
             _to_parquet(self.path(".csv"), temporary)
-        text = json.dumps(dict(summary), indent=2, ensure_ascii=False)
-        write_text(self.path(".json"), text + "\n")
+        write_summary(self.path(".json"), summary)
 
     def close(self) -> None:
         """Close all files."""
@@ -119,6 +118,31 @@ class TrackFiles:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def write_counts(path: Path, frames: Iterable[tuple[int, float, Boxes, float | None]]) -> None:
+    """Write the counts of a whole video at once; the file appears whole.
+
+    Args:
+        path: the .counts.csv.
+        frames: of each frame what `TrackFiles.write` takes.
+    """
+    rows = [COUNTS, *(_count_row(n, s, tracks, density) for n, s, tracks, density in frames)]
+    write_text(path, "".join(f"{row}\n" for row in rows))
+
+
+def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+    """Write the summary as JSON; that it is there says that the run is complete."""
+    write_text(path, json.dumps(dict(summary), indent=2, ensure_ascii=False) + "\n")
+
+
+def _when(frame: int, seconds: float) -> str:
+    return f"{frame},{seconds:.3f}"
+
+
+def _count_row(frame: int, seconds: float, tracks: Boxes, density: float | None) -> str:
+    people = "" if density is None else f"{density:.3f}"
+    return f"{_when(frame, seconds)},{people},{len(tracks)}"
 
 
 def _to_parquet(source: Path, target: Path) -> None:

@@ -1,8 +1,9 @@
 """A run over one video as it stands on disk: what it has come to, and where it can go on.
 
-While a run goes on, `<name>.resume` is written anew every few seconds: all that is known between
-two frames, and how long each file was then. It is a pickle, for the same machine and the same
-version of Footfall; like any pickle, take up none that a stranger sent.
+`<name>.resume` is there before the first result and until all is complete, so that --resume knows
+its own files from others; while a run goes on it is written anew every few seconds: all that is
+known between two frames, and how long each file was then. It is a pickle, for the same machine and
+the same version of Footfall; like any pickle, take up none that a stranger sent.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from mot.errors import InputError
 SAVE_S = 10.0  # so much work at most is done twice after a kill
 STATE = ".resume"
 SUMMARY = ".json"
+IN_THE_WAY = "use another --out, or --resume"
 
 
 @dataclass
@@ -95,42 +97,76 @@ class StateFile:
     Args:
         out: folder of the run.
         name: of the video.
-        config: settings that the results depend on; a run goes on with the same only.
+        config: settings that the results depend on, and what tells the video from others; a run
+            goes on with the same only. What is "" is not known, and not compared.
+        resume: go on with the run that is there.
     """
 
-    def __init__(self, out: Path, name: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, out: Path, name: str, config: Mapping[str, Any], *, resume: bool) -> None:
+        self._out, self._name, self._resume = out, name, resume
         self._path = out / f"{name}{STATE}"
-        self._config = dict(config)
+        self.config: dict[str, Any] = json.loads(json.dumps(config))
         self._saved = time.monotonic()
 
-    def load(self) -> dict[str, Any] | None:
-        """What was stored last; None where nothing is.
+    def finished(self) -> dict[str, Any] | None:
+        """Summary of the run that is to be gone on with, if it is complete.
 
         Raises:
-            InputError: not such a file, or one of a run with other settings.
+            InputError: a summary that cannot be read, or of a run with other settings.
         """
-        if not self._path.is_file():
+        summary = read_summary(self._out, self._name) if self._resume else None
+        if summary:
+            self._require_same(summary | summary.get("config", {}))
+        return summary
+
+    def load(self, endings: Iterable[str]) -> dict[str, Any] | None:
+        """What was stored last, None where nothing is; then no result may be there either.
+
+        Args:
+            endings: of the files that the run will write.
+
+        Raises:
+            InputError: not such a file, one of a run with other settings, or a result in the way.
+        """
+        if not (self._resume and self._path.is_file()):
+            remedy = "use another --out" if self._resume else IN_THE_WAY
+            require_new((self._out / f"{self._name}{end}" for end in endings), remedy)
             return None
         try:
             stored = pickle.loads(self._path.read_bytes())
             config, state = stored["config"], stored["state"]
         except Exception as error:  # a pickle can fail in any way
-            remedy = "delete it, and the run starts anew"
+            remedy = "delete it and the files of its name, and the run starts anew"
             raise InputError(self._path, "the state of a run", error, remedy) from error
-        for key, value in self._config.items():
-            if config.get(key) != value:
-                got = f"{value!r}, but {config.get(key)!r} before"
-                raise InputError(f"--resume, {key}", "the same settings", got, "use another --out")
-        return dict(state)
+        self._require_same(config)
+        return None if state is None else dict(state)
+
+    def _require_same(self, before: Mapping[str, Any]) -> None:
+        for key, value in self.config.items():
+            if before.get(key) != value and value != "":
+                got = f"{value!r}, but {before.get(key)!r} before"
+                where, expected = f"--resume, {key}", "the same video and settings"
+                raise InputError(where, expected, got, "use another --out")
+
+    def begin(self) -> None:
+        """From now on the files in the folder are this run's.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        if not (self._resume and self._path.is_file()):
+            self._save(None)
 
     def save_now_and_then(self, state: Callable[[], Mapping[str, Any]]) -> None:
         """Store the state when it is time to."""
-        if time.monotonic() - self._saved < SAVE_S:
-            return
+        if time.monotonic() - self._saved >= SAVE_S:
+            self._save(state())
+            self._saved = time.monotonic()
+
+    def _save(self, state: Mapping[str, Any] | None) -> None:
         with atomic_path(self._path) as temporary:
-            stored = {"config": self._config, "state": state()}
+            stored = {"config": self.config, "state": state}
             temporary.write_bytes(pickle.dumps(stored, protocol=pickle.HIGHEST_PROTOCOL))
-        self._saved = time.monotonic()
 
     def remove(self) -> None:
         """The run is complete."""

@@ -2,6 +2,7 @@
 
 The file is fragmented: its head comes first and every fragment is complete in itself, so that what
 was written up to the last fragment plays even when the writer never got to close it.
+`mot.fragments` sees to it that only whole fragments reach the disk.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import av
 import cv2
 
 from mot.errors import InputError
+from mot.fragments import FragmentFile
 from mot.images import Image
 from mot.shapes import expect
 
@@ -59,9 +61,9 @@ class VideoWriter:
         self.path = Path(path)
         self.size_hw = (int(size_hw[0]), int(size_hw[1]))
         self.frames = 0
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = FragmentFile(self.path)
         self._container: Any = av.open(
-            os.fspath(self.path),
+            self._file,
             "w",
             format="mp4",
             options={
@@ -73,7 +75,7 @@ class VideoWriter:
             self._stream = self._add_stream(fps, crf, preset)
             self._container.start_encoding()  # a place that cannot be written shows now
         except BaseException:
-            self._container.close()
+            self.close()
             raise
 
     def _add_stream(self, fps: float, crf: int, preset: str) -> Any:
@@ -118,7 +120,10 @@ class VideoWriter:
         try:
             container.mux(self._stream.encode())
         finally:
-            container.close()
+            try:
+                container.close()
+            finally:
+                self._file.close()
 
     def __enter__(self) -> VideoWriter:
         return self

@@ -57,7 +57,7 @@ class Shape:
                 where,
                 f"{width}x{height} pixels like the sequence",
                 f"{got_width}x{got_height}",
-                "correct imWidth and imHeight in seqinfo.ini, or make all frames one size",
+                "make all frames one size, or correct imWidth and imHeight in seqinfo.ini",
             )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mot.annotations import read_detections
 from mot.boxes import Boxes
+from mot.errors import InputError
 from mot.images import Image
 from nets.predict import FramePrediction, input_size
 from nets.training import choose_device
@@ -50,10 +51,21 @@ class GivenBoxes:
             yield FramePrediction(number, image, nothing, rows[first:last])
 
 
-def read_boxes(path: Path) -> Boxes:
-    """Read detections in MOT's text format; those of tracks lose their ids.
+def read_boxes(path: Path, *, length: int | None = None) -> Boxes:
+    """Read the detections of a whole video in MOT's text format; those of tracks lose their ids.
+
+    Args:
+        path: the file.
+        length: frames of the video; rows beyond it are an error.
 
     Raises:
-        InputError: a file that cannot be read.
+        InputError: a file that cannot be read, NaN, a box without area, or a frame that is not in
+            the video.
     """
-    return read_detections(path)
+    read = read_detections(path, length=length)
+    flat = (read.w <= 0) | (read.h <= 0)
+    if flat.any():
+        row = read[np.flatnonzero(flat)[:1]]
+        got = f"{row.ltwh[0].tolist()} in frame {row.frame[0]:g} ({int(flat.sum())} such rows)"
+        raise InputError(path, "width and height above 0", got, "drop these rows")
+    return read

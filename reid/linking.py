@@ -203,6 +203,14 @@ def unit_scores(detections: Boxes) -> tuple[Boxes, int]:
     return detections.with_columns(score=mapped), len(score)
 
 
+def with_unit_scores(detections: Boxes) -> Boxes:
+    """Map the scores by `unit_scores`, with one line in the log where that changes them."""
+    detections, mapped = unit_scores(detections)
+    if mapped:
+        _log.warning("scores outside 0..1: all %d mapped, lowest to 0, median to 1", mapped)
+    return detections
+
+
 def link(
     detections: Boxes,
     *,
@@ -243,9 +251,7 @@ def link(
     check_detections(
         detections.with_columns(score=np.where(np.isfinite(detections.score), 0.5, np.nan))
     )
-    detections, mapped = unit_scores(detections)
-    if mapped:
-        _log.warning("scores outside 0..1: all %d mapped, lowest to 0, median to 1", mapped)
+    detections = with_unit_scores(detections)
     passed = raw_settings(settings) if offline else settings
     stream = link_stream(detections.by_frame(length), fps=fps, settings=passed)
     tracks = Boxes.concatenate([rows for _, rows in stream])

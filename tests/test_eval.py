@@ -1,8 +1,10 @@
+import doctest
 import json
 import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import eval as evaluation
 from mot.annotations import read_results
 from mot.sequence import open_sequence, open_video
 from nets.frame_stack import build_net
+from nets.predict import PredictSettings
 from nets.settings import NetSettings
 from nets.weights import save_weights
 from tests.conftest import complaint
@@ -109,7 +112,8 @@ def test_public_detections_need_no_frames(data, tmp_path):
     shutil.rmtree(data / "near" / "img1")
     out = tmp_path / "run"
     assert run("--seq", "near", "--detections", "public", "--out", out, data=data) is None
-    assert {path.name for path in out.iterdir()} == {"near.txt", "scores.json", "report.html"}
+    names = {"near.txt", "near.counts.csv", "near.json", "scores.json", "report.html"}
+    assert {path.name for path in out.iterdir()} == names
 
 
 def test_offline_joins_what_the_linker_cut(data, tmp_path):
@@ -276,6 +280,60 @@ def test_rendered_scenes_are_made_where_the_data_is(tiny_weights, tmp_path, monk
     out = tmp_path / "run"
     assert run("--seq", "synthetic", "--scenes", 2, "--out", out, data=tmp_path) is None
     assert (out / "synthetic-test-0001.txt").is_file()
+
+
+def test_the_function_in_its_docstring(data, tiny_weights, tmp_path):
+    given = {"weights": str(tiny_weights), "predict": PredictSettings(backend="torch", amp="off")}
+    shutil.move(data / "near", data / "scene")
+    names = {
+        "evaluate": partial(evaluation.evaluate, **given),
+        "data": data,
+        "folder": tmp_path / "run",
+    }
+    finder = doctest.DocTestFinder(recurse=False)
+    [example] = finder.find(evaluation.evaluate, "evaluate", globs=names)
+    assert doctest.DocTestRunner().run(example).failed == 0 < len(example.examples)
+
+
+def test_what_is_followed_is_only_scored_again(data, tiny_weights, tmp_path, capsys):
+    out = tmp_path / "run"
+    broken = data / "near" / "img1" / "000008.jpg"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:200])
+    arguments = ("--seq", "near", "far-01", "--out", out)
+    assert run(*arguments, data=data, weights=tiny_weights) == 2
+    assert "1 of 2 failed: near" in complaint(capsys) and not (out / "scores.json").exists()
+    assert read_results(out / "near.txt").frame.max() == 7
+    done = (out / "far-01-SDP.txt").stat().st_mtime_ns
+    broken.write_bytes(whole)
+    assert run(*arguments, data=data, weights=tiny_weights) == 2
+    assert "--resume" in complaint(capsys)
+    assert run(*arguments, "--resume", data=data, weights=tiny_weights) is None
+    assert (out / "far-01-SDP.txt").stat().st_mtime_ns == done
+    assert (
+        run("--seq", "near", "far-01", "--out", tmp_path / "b", data=data, weights=tiny_weights)
+        is None
+    )
+    scores = [json.loads((folder / "scores.json").read_text()) for folder in (out, tmp_path / "b")]
+    assert all(score.pop("config") for score in scores) and scores[0] == scores[1]
+
+
+def test_resume_takes_up_its_own_run_only(data, tiny_weights, tmp_path, capsys):
+    out = tmp_path / "run"
+    arguments = ("--seq", "near", "--detections", "public", "--out", out)
+    out.mkdir()
+    (out / "near.txt").write_text("precious")
+    assert run(*arguments, "--resume", data=data) == 2
+    assert "another --out" in complaint(capsys)
+    assert (out / "near.txt").read_text() == "precious"
+    (out / "near.txt").unlink()
+    assert run(*arguments, data=data) is None
+    assert run(*arguments, "--resume", "--linker", "sort", data=data) == 2
+    assert "--resume, linker" in complaint(capsys)
+    shutil.move(data / "near", data / "other")
+    shutil.copytree(data / "other", data / "deeper" / "near")
+    assert run(*arguments, "--resume", data=data) == 2
+    assert "--resume, source" in complaint(capsys)
 
 
 def test_bad_input_from_the_shell_is_one_line_and_2(tmp_path):

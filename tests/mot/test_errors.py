@@ -2,10 +2,13 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from mot.errors import EXIT_BAD_INPUT, InputError, one_line_errors
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_four_parts_make_one_line():
@@ -58,3 +61,27 @@ def test_ctrl_c_exits_130():
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 130 and ended.stderr.count("\n") == 1
+
+
+LATE = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+DISGUISED = f"""
+def main():
+    try:
+        {LATE}
+    except KeyboardInterrupt as error:
+        raise ValueError("what compiled code makes of it") from error
+"""
+
+
+@pytest.mark.parametrize("module", [LATE, DISGUISED])
+def test_ctrl_c_is_one_line_while_a_script_loads_and_whatever_becomes_of_it(tmp_path, module):
+    (tmp_path / "late.py").write_text(module)
+    script = "from mot.errors import run_script; run_script('late')"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 130
+    assert done.stderr == "interrupted: what was written so far is kept\n"

@@ -1,11 +1,17 @@
+import fcntl
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from mot.errors import InputError
 from mot.parallel import ParallelSettings, run_all
 
+ROOT = Path(__file__).resolve().parents[2]
 TASKS = {f"task{k}": k for k in range(4)}
 
 
@@ -42,10 +48,58 @@ def test_two_workers_share_the_cores(monkeypatch):
     assert "OMP_NUM_THREADS" not in os.environ
 
 
-def test_a_worker_that_is_killed_leaves_every_task_with_an_outcome():
+def test_a_worker_that_is_killed_takes_its_own_task_only():
     outcomes = collected(fatal, ParallelSettings(workers=2))
-    assert set(outcomes) == set(TASKS)
     assert "killed" in outcomes["task0"].error
+    assert [outcomes[f"task{k}"].answer for k in (1, 2, 3)] == [1, 2, 3]
+
+
+def hold(number):
+    """Lock a file for as long as this process lives, or for a minute; the first task is short."""
+    if number == 0:
+        return
+    with open(f"{number}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        print(number, file=file, flush=True)
+        time.sleep(60)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_the_process_that_started_them(tmp_path, how):
+    script = (
+        "import tests.mot.test_parallel as test\n"
+        "from mot.errors import one_line_errors\n"
+        "from mot.parallel import ParallelSettings, run_all\n"
+        "if __name__ == '__main__':\n"
+        "    run = lambda: list(run_all(test.hold, test.TASKS, ParallelSettings(workers=2)))\n"
+        "    one_line_errors(run)()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    locks = [tmp_path / "1.lock", tmp_path / "2.lock"]
+    give_up = time.monotonic() + 60
+    while not all(lock.is_file() and lock.stat().st_size for lock in locks):
+        assert time.monotonic() < give_up and process.poll() is None
+        time.sleep(0.02)
+    if how == signal.SIGINT:  # as a terminal sends it: to all of them
+        os.killpg(process.pid, how)
+        assert process.wait(30) == 130
+        said = process.stderr.read()
+        assert said.count("\n") == 1 and "interrupted" in said
+    else:
+        process.kill()
+    start = time.monotonic()
+    for lock in locks:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # waits for its holder's end
+    assert time.monotonic() - start < 20
+    process.communicate()
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mot.errors import InputError
+from mot.growing import GrowingFile
 from mot.video import VideoWriter
 
 
@@ -109,3 +110,44 @@ def test_folder_that_cannot_be_made_is_an_os_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError):
         VideoWriter(tmp_path / "file" / "out.mp4", 25, (32, 32))
+
+
+class Growing:
+    """Notes what a file holds after every write to it."""
+
+    def __init__(self, monkeypatch, path, room=1 << 30):
+        self.states, write = [], GrowingFile.write
+
+        def write_and_note(file, piece):
+            if file.size + len(piece) > room:
+                raise OSError(28, "No space left on device", str(path))
+            write(file, piece)
+            self.states.append(path.read_bytes())
+
+        monkeypatch.setattr(GrowingFile, "write", write_and_note)
+
+
+def test_the_file_plays_to_its_end_after_every_write(tmp_path, monkeypatch):
+    noise = np.random.default_rng(0)
+    seen = Growing(monkeypatch, tmp_path / "out.mp4")
+    with VideoWriter(tmp_path / "out.mp4", 4, (96, 128), crf=1) as writer:
+        for _ in range(18):  # fragments of more than the muxer's buffer
+            writer.write(noise.integers(0, 255, (96, 128, 3), np.uint8))
+    counts = []
+    for number, state in enumerate(seen.states):
+        path = tmp_path / f"{number}.mp4"
+        path.write_bytes(state)
+        counts.append(len(read_back(path)[0]) if len(state) > 2000 else 0)
+    assert counts == sorted(counts) and counts[-1] == 18 and len(set(counts)) > 4
+    assert np.diff([len(state) for state in seen.states]).max() > 50_000
+
+
+def test_a_full_disk_leaves_whole_fragments(tmp_path, monkeypatch):
+    noise = np.random.default_rng(0)
+    Growing(monkeypatch, tmp_path / "out.mp4", room=300_000)
+    with pytest.raises(OSError, match="No space left"):
+        with VideoWriter(tmp_path / "out.mp4", 4, (96, 128), crf=1) as writer:
+            for _ in range(18):
+                writer.write(noise.integers(0, 255, (96, 128, 3), np.uint8))
+    size = (tmp_path / "out.mp4").stat().st_size
+    assert size < 300_000 and 0 < len(read_back(tmp_path / "out.mp4")[0]) < 18
