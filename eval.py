@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mot.annotations import ResultWriter, considered, write_results
+from mot.annotations import ResultWriter, write_results
 from mot.boxes import Boxes
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors, require_setting
@@ -23,8 +23,10 @@ from mot.overlay import OverlayWriter
 from mot.preprocessing import protocol_of
 from mot.progress import progress_bar
 from mot.report.html import SequenceSeries, write_report
+from mot.report.preview import Budget, Preview
+from mot.report.scored import budgets, recorder_for, scored_series
 from mot.report.table import print_scores, write_scores_json
-from mot.scoring import SequenceScores, frame_counts, score_sequence
+from mot.scoring import SequenceScores, score_sequence
 from mot.sequence import Sequence, data_root, find_sequence
 from mot.synthetic import RENDERED, ensure_scenes
 from mot.track_run import require_new
@@ -68,7 +70,9 @@ class EvalFlags:
     scenes: int = 20
     """Rendered scenes to score for --seq synthetic."""
     video: bool = False
-    """Write an overlay video per sequence and show it in the report."""
+    """Write an overlay video per sequence as well."""
+    report: bool = True
+    """Write report.html: pictures with boxes, counts, identities, errors, scores."""
     predict: PredictSettings = field(default_factory=PredictSettings)
 
     def __post_init__(self) -> None:
@@ -92,10 +96,14 @@ class EvalFlags:
 
 @dataclass(frozen=True)
 class Result:
-    """Tracks of one sequence; density_count is (length,) people per frame, None without density."""
+    """Tracks of one sequence; density_count is (length,) people per frame, None without density.
+
+    The preview is for the report; None = it is not recorded, or the frames were not read.
+    """
 
     tracks: Boxes
     density_count: npt.NDArray[np.float64] | None
+    preview: Preview | None = None
 
 
 def find_sequences(flags: EvalFlags) -> list[Sequence]:
@@ -136,6 +144,7 @@ def run_net(
     out: Path,
     *,
     video: bool,
+    budget: Budget | None,
 ) -> Result:
     """Follow a sequence with the net, writing results (and the overlay) frame by frame."""
     tracks: list[Boxes] = []
@@ -146,6 +155,7 @@ def run_net(
         overlay = None
         if video:
             overlay = stack.enter_context(OverlayWriter(out / f"{sequence.name}.mp4", footage))
+        preview = stack.enter_context(recorder_for(sequence, out, budget)) if budget else None
         bar = stack.enter_context(progress_bar(sequence.length, unit="frame", title=sequence.name))
         for item in Follower(footage, predictor, linker, embedder):
             rows.write(item.tracks)
@@ -155,8 +165,13 @@ def run_net(
             counts.append(item.prediction.count)
             if overlay:
                 overlay.write(item.prediction.image, item.tracks, item.prediction.density)
+            if preview:
+                density = item.prediction.density if predictor.has_density else None
+                preview.add(item.prediction.frame, item.prediction.image, density)
             bar.update()
-    return Result(Boxes.concatenate(tracks), np.array(counts) if predictor.has_density else None)
+        recorded = preview.finish(title=f"{sequence.name}: pictures") if preview else None
+    density_count = np.array(counts) if predictor.has_density else None
+    return Result(Boxes.concatenate(tracks), density_count, recorded)
 
 
 def follow_all(
@@ -169,7 +184,11 @@ def follow_all(
     else:
         predictor = predictor_for(flags)
         embedder = choose_embedder(flags.embedder)
-        results = [run_net(s, predictor, live, embedder, out, video=flags.video) for s in sequences]
+        room = budgets(sequences) if flags.report else {}
+        results = [
+            run_net(s, predictor, live, embedder, out, video=flags.video, budget=room.get(s.name))
+            for s in sequences
+        ]
     if not flags.offline:
         return results
     return [
@@ -218,19 +237,44 @@ def evaluate(flags: EvalFlags) -> list[SequenceScores]:
     require_new(out / f"{sequence.name}{end}" for sequence in sequences for end in endings)
     results = follow_all(sequences, flags, linker, out)
     scores: list[SequenceScores] = []
-    series: dict[str, SequenceSeries] = {}
     with progress_bar(len(sequences), unit="sequence", title="scoring") as bar:
         for sequence, result in zip(sequences, results, strict=True):
             scores.append(score(sequence, result))
-            series[sequence.name] = draw_series(sequence, result, video=flags.video)
             bar.update()
     print_scores(scores)
     write_scores_json(out / "scores.json", scores, {"config": asdict(flags)})
+    if flags.report:
+        report(sequences, results, scores, flags, out)
+    return scores
+
+
+def report(
+    sequences: list[Sequence],
+    results: list[Result],
+    scores: list[SequenceScores],
+    flags: EvalFlags,
+    out: Path,
+) -> None:
+    """Write report.html."""
+    room = budgets(sequences)
+    series: dict[str, SequenceSeries] = {}
+    with progress_bar(len(sequences), unit="sequence", title="report") as bar:
+        for sequence, result in zip(sequences, results, strict=True):
+            series[sequence.name] = scored_series(
+                sequence,
+                result.tracks,
+                density_count=result.density_count,
+                preview=result.preview,
+                out=out,
+                budget=room[sequence.name],
+                sequences=len(sequences),
+                video=f"{sequence.name}.mp4" if flags.video else None,
+            )
+            bar.update()
     title = f"Footfall: {', '.join(flags.seq)}"
     write_report(
         out / "report.html", title=title, scores=scores, series=series, config=asdict(flags)
     )
-    return scores
 
 
 def score(sequence: Sequence, result: Result) -> SequenceScores:
@@ -245,25 +289,13 @@ def score(sequence: Sequence, result: Result) -> SequenceScores:
     )
 
 
-def draw_series(sequence: Sequence, result: Result, *, video: bool) -> SequenceSeries:
-    """What the report draws of one sequence."""
-    truth = sequence.truth()
-    return SequenceSeries(
-        length=sequence.length,
-        tracks=result.tracks,
-        truth_count=frame_counts(truth[considered(truth)], sequence.length),
-        density_count=result.density_count,
-        fps=sequence.fps,
-        video=f"{sequence.name}.mp4" if video else None,
-    )
-
-
 @one_line_errors
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     flags = parse_flags(EvalFlags, arguments)
     evaluate(flags)
-    print(f"report: {Path(flags.out) / 'report.html'}")
+    if flags.report:
+        print(f"report: {Path(flags.out) / 'report.html'}")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ from mot.footage import Footage
 from mot.overlay import Overlay, OverlayWriter
 from mot.parallel import ParallelSettings
 from mot.progress import progress_bar
+from mot.report.followed import REPORT, recorder_for, write_followed
+from mot.report.preview import PreviewRecorder
 from mot.sources import Source, find_sources, open_source
 from mot.track_files import ENDINGS, TrackFiles
 from mot.track_run import StateFile, Totals, TrackedVideo, read_summary, require_new
@@ -37,7 +39,8 @@ from reid.embedder import choose_embedder
 from reid.following import Followed, Follower
 from reid.linking import linker_settings, unit_scores
 
-PLACES = ("out", "resume", "video", "show", "density", "parallel")  # results do not depend on these
+# Results do not depend on these.
+PLACES = ("out", "resume", "video", "show", "density", "report", "parallel")
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class TrackFlags:
     """Write an overlay video: boxes, identities, trails, density, zones and lines."""
     show: bool = False
     """Show the overlay in a window while it runs; q ends."""
+    report: bool = True
+    """Write a page to look at when a video is done: .html, with small pictures of its frames."""
     density: str | None = None
     """Write the density map of every frame: npy, or h5 (key density); its sum is the count."""
     resume: bool = False
@@ -166,6 +171,7 @@ class Run:
         config = {k: v for k, v in asdict(flags).items() if k not in PLACES}
         self.states = StateFile(self.out, source.name, config | {"source": source.word})
         self.sizes: dict[str, int] | None = None
+        self.recorded: dict[str, Any] | None = None
         state = self._stored()
         self.detector = detector_for(flags)
         embedder = choose_embedder(flags.embedder)
@@ -173,7 +179,7 @@ class Run:
 
     def _stored(self) -> dict[str, Any] | None:
         """What a run that was stopped left to go on from; without --resume nothing may be there."""
-        endings = [*ENDINGS, ".mp4"] if self.flags.video else ENDINGS
+        endings = [*ENDINGS, *[".mp4"] * self.flags.video, *[REPORT] * self.flags.report]
         if not self.flags.resume:
             remedy = "use another --out, or --resume"
             require_new((self.out / f"{self.source.name}{end}" for end in endings), remedy)
@@ -184,6 +190,7 @@ class Run:
         if state is None:
             return None
         self.counter, self.totals, self.sizes = state["counter"], state["totals"], state["sizes"]
+        self.recorded = state.get("preview")
         follower: dict[str, Any] = state["follower"]
         return follower
 
@@ -199,6 +206,7 @@ class Run:
             picture = Overlay(footage, counter.zones, counter.lines) if window else None
             folder = self.out / f"{footage.name}-density"
             maps = DensityFiles(folder, flags.density) if flags.density else None
+            preview = stack.enter_context(self._recorder()) if flags.report else None
             bar = progress_bar(
                 footage.count,
                 unit="frame",
@@ -217,11 +225,16 @@ class Run:
                     overlay.write(*_picture_of(item))
                 if window and picture and not window.show(picture.draw(*_picture_of(item))):
                     break
+                if preview:
+                    image, _, density = _picture_of(item)
+                    preview.add(item.frame, image, density)
                 self.totals.work_s = before_s + time.monotonic() - start
-                self.states.save_now_and_then(lambda: self._state(files))
+                self.states.save_now_and_then(lambda: self._state(files, preview))
                 bar.set_postfix(people=len(item.tracks), refresh=False)
                 bar.update()
             summary = self._summary()
+            if preview and self.totals.frames:
+                self._report(preview, summary, overlay)
             files.finish(summary)
         self.states.remove()
         return TrackedVideo(footage.name, self.out, summary)
@@ -233,8 +246,20 @@ class Run:
         path = self.out / f"{self.footage.name}{part}.mp4"
         return OverlayWriter(path, self.footage, self.counter.zones, self.counter.lines)
 
-    def _state(self, files: TrackFiles) -> dict[str, Any]:
+    def _recorder(self) -> PreviewRecorder:
+        return recorder_for(self.footage, self.out, self.recorded, self.totals.frames)
+
+    def _report(
+        self, preview: PreviewRecorder, summary: dict[str, Any], overlay: OverlayWriter | None
+    ) -> None:
+        alone = self.flags.parallel.workers == 1 and self.flags.parallel.ray is None
+        pictures = preview.finish(title=f"{self.footage.name}: pictures", shown=alone)
+        video = overlay.path.name if overlay else None
+        write_followed(self.out, self.footage, pictures, self.counter, summary, video=video)
+
+    def _state(self, files: TrackFiles, preview: PreviewRecorder | None) -> dict[str, Any]:
         return {
+            "preview": preview.state() if preview else None,
             "follower": self.follower.state(),
             "counter": self.counter,
             "totals": self.totals,
