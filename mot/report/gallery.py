@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +11,7 @@ import numpy as np
 
 from mot.frames import stream_frames
 from mot.images import Image
-from mot.report.mistakes import KINDS, Example, Mistakes
+from mot.report.mistakes import KINDS, Example, Ltwh, Mistakes, Place
 from mot.sequence import Sequence
 
 CROP_HW = 200, 160  # pixels of a picture
@@ -30,12 +30,14 @@ class Crop:
     Attributes:
         frame: 1-based number.
         box: left, top, width, height in percent of the picture.
+        other: the box beside that is spoken of, likewise; None = none.
         image: data URL of a JPEG; "" where the frames are not there.
     """
 
     frame: int
     box: Percent
     image: str
+    other: Percent | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def hang(sequence: Sequence, mistakes: Mistakes, *, pictures: bool) -> list[Wing
     """
     examples = [example for chosen in mistakes.examples.values() for example in chosen]
     wanted = [place for example in examples for place in _places(example)]
-    images: dict[tuple[int, Percent], str] = {}
+    images: dict[Place, str] = {}
     if pictures:
         for number, image in _frames(sequence, sorted({frame for frame, _ in wanted})):
             for frame, ltwh in wanted:
@@ -82,22 +84,13 @@ def hang(sequence: Sequence, mistakes: Mistakes, *, pictures: bool) -> list[Wing
             title,
             mistakes.counts[kind],
             mistakes.stretches[kind],
-            [
-                Exhibit(
-                    example,
-                    [
-                        Crop(frame, _box_in_crop(ltwh), images.get((frame, ltwh), ""))
-                        for frame, ltwh in _places(example)
-                    ],
-                )
-                for example in mistakes.examples[kind]
-            ],
+            [Exhibit(e, _crops(e, images)) for e in mistakes.examples[kind]],
         )
         for kind, title in KINDS.items()
     ]
 
 
-def cut(image: Image, ltwh: Percent) -> Image:
+def cut(image: Image, ltwh: Ltwh) -> Image:
     """Cut a box with its surroundings out of a frame; what lies outside of the frame is grey."""
     (left, top), scale = _window(ltwh)
     height, width = CROP_HW
@@ -111,9 +104,19 @@ def cut(image: Image, ltwh: Percent) -> Image:
     return np.asarray(cv2.warpAffine(image, matrix, size, borderValue=grey), np.uint8)
 
 
-def _places(example: Example) -> list[tuple[int, Percent]]:
+def _places(example: Example) -> list[Place]:
     here = example.frame, example.ltwh
     return [example.before, here] if example.before else [here]
+
+
+def _crops(example: Example, images: Mapping[Place, str]) -> list[Crop]:
+    crops = []
+    for place in _places(example):
+        frame, ltwh = place
+        other = example.other if frame == example.frame else None
+        beside = _box_in_crop(other, ltwh) if other else None
+        crops.append(Crop(frame, _box_in_crop(ltwh, ltwh), images.get(place, ""), beside))
+    return crops
 
 
 def _frames(sequence: Sequence, numbers: list[int]) -> Iterator[tuple[int, Image]]:
@@ -121,7 +124,7 @@ def _frames(sequence: Sequence, numbers: list[int]) -> Iterator[tuple[int, Image
         yield from stream_frames(sequence, first=number, last=number, ahead=1)
 
 
-def _window(ltwh: Percent) -> tuple[Corner, float]:
+def _window(ltwh: Ltwh) -> tuple[Corner, float]:
     """Upper left corner of what a picture shows, in original pixels, and how it is scaled."""
     left, top, width, height = ltwh
     shape = CROP_HW[1] / CROP_HW[0]
@@ -130,9 +133,10 @@ def _window(ltwh: Percent) -> tuple[Corner, float]:
     return corner, CROP_HW[0] / high
 
 
-def _box_in_crop(ltwh: Percent) -> Percent:
+def _box_in_crop(box: Ltwh, ltwh: Ltwh) -> Percent:
+    """A box in percent of the picture of another."""
     (x, y), scale = _window(ltwh)
-    left, top, width, height = ltwh
+    left, top, width, height = box
     high, wide = CROP_HW
     return (
         100 * scale * (left - x) / wide,

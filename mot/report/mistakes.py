@@ -6,7 +6,7 @@ come first, and what is shown is spread over people and over time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,8 @@ NEAR_SHARE = 0.1  # of the sequence: two examples nearer than that are from one 
 NEAR_IOU = 0.2  # from this overlap on, a box is beside a person
 
 Rows = npt.NDArray[np.int64]
-Place = tuple[int, tuple[float, float, float, float]]
+Ltwh = tuple[float, float, float, float]
+Place = tuple[int, Ltwh]
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,18 @@ class Example:
         errors: how many of its kind its stretch holds.
         note: what happened, in words.
         before: frame and box of the last match before a switch.
+        other: what the note speaks of, the box beside; of a switch, the track's new box.
     """
 
     kind: str
     frame: int
-    ltwh: tuple[float, float, float, float]
+    ltwh: Ltwh
     track: int | None
     truth: int | None
     errors: int
     note: str
     before: Place | None = None
+    other: Ltwh | None = None
 
 
 @dataclass(frozen=True)
@@ -144,31 +147,35 @@ class _Teller:
     def false(self, row: int, errors: int) -> Example:
         """A track's box on nobody."""
         rows, overlap = self._around(self._tracks, row, self._truth, across=0)
-        note, truth = "nobody is there", None
+        note, truth, beside = "nobody is there", None, None
         if len(rows) and overlap.max() >= NEAR_IOU:
             best = int(rows[overlap.argmax()])
             truth, other = _id(self._truth, best), self._track_of.get(best)
-            note = f"beside person {truth}, IoU {overlap.max():.2f}"
+            beside = _ltwh(self._truth, best)
+            note = f"beside person {truth}, IoU {_say(overlap.max())}"
             if overlap.max() >= MATCH_IOU and other is not None:
                 note = f"second box on person {truth}, whom track {_id(self._tracks, other)} has"
         if self._tracks.score[row] == FILLED_SCORE:
             note += "; fills a gap"
-        return self._example("false", self._tracks, row, errors, note, truth=truth)
+        example = self._example("false", self._tracks, row, errors, note, truth=truth)
+        return replace(example, other=beside)
 
     def missed(self, row: int, errors: int) -> Example:
         """A person without a track."""
         rows, overlap = self._around(self._truth, row, self._tracks, across=1)
-        note, track = "no track is near", None
+        note, track, beside = "no track is near", None, None
         if len(rows) and overlap.max() >= NEAR_IOU:
             best = int(rows[overlap.argmax()])
             track, other = _id(self._tracks, best), self._truth_of.get(best)
-            note = f"track {track} is beside, IoU {overlap.max():.2f}"
+            beside = _ltwh(self._tracks, best)
+            note = f"track {track} is beside, IoU {_say(overlap.max())}"
             if overlap.max() >= MATCH_IOU and other is not None:
                 note = f"track {track} there has person {_id(self._truth, other)}"
         share = float(self._truth.visibility[row])
         if share >= 0:
             note += f"; {100 * share:.0f} % visible"
-        return self._example("missed", self._truth, row, errors, note, track=track)
+        example = self._example("missed", self._truth, row, errors, note, track=track)
+        return replace(example, other=beside)
 
     def switched(self, row: int, errors: int) -> Example:
         """A person whom another track has than before."""
@@ -184,7 +191,8 @@ class _Teller:
             f"track {track} from frame {frame:.0f} on"
         )
         before = int(truth.frame[last]), _ltwh(truth, last)
-        return self._example("switched", truth, row, errors, note, track=track, before=before)
+        example = self._example("switched", truth, row, errors, note, track=track)
+        return replace(example, before=before, other=_ltwh(tracks, self._track_of[row]))
 
     def _around(
         self, boxes: Boxes, row: int, others: Boxes, *, across: int
@@ -206,18 +214,22 @@ class _Teller:
         *,
         track: int | None = None,
         truth: int | None = None,
-        before: Place | None = None,
     ) -> Example:
         own = _id(boxes, row)
         track, truth = (own, truth) if boxes is self._tracks else (track, own)
         frame = int(boxes.frame[row])
-        return Example(kind, frame, _ltwh(boxes, row), track, truth, errors, note, before)
+        return Example(kind, frame, _ltwh(boxes, row), track, truth, errors, note)
+
+
+def _say(overlap: float) -> str:
+    """Two decimals, cut off, lest what is no match reads as 0.50."""
+    return f"{np.floor(100 * overlap) / 100:.2f}"
 
 
 def _id(boxes: Boxes, row: int) -> int:
     return int(boxes.id[row])
 
 
-def _ltwh(boxes: Boxes, row: int) -> tuple[float, float, float, float]:
+def _ltwh(boxes: Boxes, row: int) -> Ltwh:
     left, top, width, height = boxes.ltwh[row].tolist()
     return left, top, width, height
