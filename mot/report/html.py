@@ -7,6 +7,7 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -106,17 +107,7 @@ def write_report(
     ]
     if scores:
         rows[COMBINED] = _row(combine(scores))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mot.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.policies["json.dumps_kwargs"] = {
-        "separators": (",", ":")
-    }  # series keep their order
-    page = environment.get_template("report.html.jinja").render(
+    page = _template().render(
         title=title,
         columns={heading.replace("\n", " "): meaning for heading, (*_, meaning) in COLUMNS.items()},
         headlines=[heading.replace("\n", " ") for heading in HEADLINES],
@@ -130,6 +121,21 @@ def write_report(
         density_colours=density_colours(),
     )
     write_text(path, page)
+
+
+@lru_cache(maxsize=1)
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mot.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.policies["json.dumps_kwargs"] = {
+        "separators": (",", ":")
+    }  # series keep their order
+    return environment.get_template("report.html.jinja")
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

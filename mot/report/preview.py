@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ LONGEST_PX = 640  # the longer side of a picture
 JPEG_QUALITY = 85
 FILM_FPS = 25.0  # of the film; at what pace it is shown is the page's matter
 FILM_CRF = 26
+ENOUGH_BPS = 40_000_000  # no film of this size needs more, and the encoder's counters end
 KEY_EVERY = 12  # frames; a jump decodes so many at most
 LONGEST_CELLS = 96  # the longer side of a density map
 LEVELS = 255
@@ -231,9 +231,11 @@ def encode(pictures: Iterable[Image], size_hw: tuple[int, int], count: int, size
     """A film of so many pictures in about so many bytes at most."""
     with tempfile.TemporaryDirectory(prefix="film-") as folder:
         path = Path(folder) / "film.mp4"
-        most_bps = int(8 * size * FILM_FPS / count)
-        options = {"crf": FILM_CRF, "seekable": KEY_EVERY, "most_bps": most_bps}
-        with closing(VideoWriter(path, FILM_FPS, size_hw, **options)) as film:  # type: ignore[arg-type]
+        most_bps = min(ENOUGH_BPS, int(8 * size * FILM_FPS / count))
+        writer = VideoWriter(
+            path, FILM_FPS, size_hw, crf=FILM_CRF, seekable=KEY_EVERY, most_bps=most_bps
+        )
+        with writer as film:
             for picture in pictures:
                 film.write(picture)
         return path.read_bytes()

@@ -191,7 +191,7 @@ class Player {
 
   // The next person in this picture, by id.
   selectNext(way) {
-    const ids = [...boxesOf(this.scene.tracks[this.film.index])].map((box) => box.id);
+    const ids = [...boxesOf(this.scene.tracks[this.film.wanted])].map((box) => box.id);
     ids.sort((a, b) => a - b);
     if (!ids.length) return;
     const chosen = this.drawing.selected;
