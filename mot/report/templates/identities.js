@@ -51,7 +51,8 @@ class Identities {
   activate(row) {
     this.bars[this.active]?.classList.remove("active");
     this.active = row;
-    this.bars[row].classList.add("active");
+    // Who works by pointer sees the selection, and needs no mark of where the keys are.
+    this.bars[row].classList.toggle("active", this.list.matches(":focus-visible"));
     this.list.setAttribute("aria-activedescendant", this.bars[row].id);
   }
 
@@ -61,7 +62,7 @@ class Identities {
     this.bars.forEach((bar, row) => {
       const is = Number(bar.dataset.id) === id;
       bar.setAttribute("aria-selected", is);
-      if (is) this.active = row;
+      if (is) this.activate(row);
     });
   }
 
