@@ -310,6 +310,8 @@ def main(arguments: list[str] | None = None) -> None:
     flags = parse_flags(TrackFlags, arguments)
     for run in track_all(flags):
         print(run.line())
+        if flags.report:
+            print(f"report: {run.out / run.name}{REPORT}")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ def recorder_for(
     """
     path = out / f"{footage.name}.preview"
     left = None if footage.count is None else max(footage.count - done, 1)
-    return PreviewRecorder(path, footage.size_hw, count=left, resumable=True, state=state)
+    resumable = not footage.live
+    return PreviewRecorder(path, footage.size_hw, count=left, resumable=resumable, state=state)
 
 
 def write_followed(

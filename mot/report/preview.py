@@ -106,7 +106,7 @@ class PreviewRecorder:
         size_hw: height and width of the original frames, whose shape the pictures have.
         count: frames that are to come; None = nobody knows.
         budget: limits.
-        resumable: what is there outlives a run that fails, to go on from.
+        resumable: a run that fails leaves the file to go on from, if its state was asked for.
         state: as `state()` gave it; where the file does not fit to it, the preview starts anew.
 
     Attributes:
@@ -132,6 +132,7 @@ class PreviewRecorder:
         self.size_hw = max(2, round(shrink * size_hw[0])), max(2, round(shrink * size_hw[1]))
         self._every = max(1, -(-count // self._budget.frames)) if count else 1
         self._seen = 0
+        self._wanted = state is not None
         self._records: list[_Record] = []
         self._shape: tuple[int, int] | None = None
         self._reach = (1.0, 1.0)
@@ -170,6 +171,7 @@ class PreviewRecorder:
 
     def state(self) -> dict[str, Any]:
         """All that is known between two frames."""
+        self._wanted = True
         return {
             "size": self._file.size,
             "every": self._every,
@@ -221,7 +223,7 @@ class PreviewRecorder:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None and self._resumable:
+        if kind is not None and self._resumable and self._wanted:
             self._file.close()
         else:
             self.close()

@@ -84,6 +84,17 @@ def test_a_run_that_goes_on_has_the_preview_of_one_that_was_never_stopped(tmp_pa
     assert lost.frames == list(range(18, 41))
 
 
+def test_a_failed_run_that_cannot_go_on_leaves_nothing(tmp_path):
+    for resumable in (True, False):
+        with pytest.raises(RuntimeError):
+            with PreviewRecorder(tmp_path / "p", SIZE, count=9, resumable=resumable) as recorder:
+                recorder.add(1, image(1))
+                if not resumable:
+                    recorder.state()
+                raise RuntimeError
+        assert not list(tmp_path.iterdir())
+
+
 def test_pictures_have_the_frames_shape_and_a_bounded_size(tmp_path):
     with PreviewRecorder(tmp_path / "p", (1080, 1920), count=1) as recorder:
         recorder.add(1, image(9, (544, 960)))

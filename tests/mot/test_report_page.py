@@ -323,6 +323,7 @@ def test_playing_moves_on_and_stops_at_the_end(opened):
     play = page.locator("#sequence-1 .play")
     play.click()
     assert play.text_content() == "Pause"
+    page.locator("#sequence-1 .speed select").select_option("4")
     wait_status(page, "frame 12 ·")
     wait(page, "document.querySelector('.play').textContent === 'Play'")
     page.locator("#sequence-1 .stage").press("Space")
