@@ -16,8 +16,7 @@ if __name__ == "__main__":
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -25,45 +24,45 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mot.annotations import ResultWriter, considered, write_results
 from mot.batch import Batch, follow_each
-from mot.boxes import Boxes
 from mot.command_line import parse_flags, plain_settings
 from mot.errors import InputError, one_line_errors, require_setting
-from mot.footage import footage_of
-from mot.overlay import OverlayWriter
 from mot.parallel import ParallelSettings, run_all
 from mot.preprocessing import protocol_of
 from mot.progress import progress_bar
 from mot.report.html import SequenceSeries, write_report
+from mot.report.preview import Budget, load_preview, save_preview
+from mot.report.scored import budgets, scored_series
 from mot.report.table import print_scores, write_scores_json
-from mot.scoring import SequenceScores, frame_counts, score_sequence
+from mot.scoring import SequenceScores, score_sequence
 from mot.sequence import Sequence, data_root, find_sequence
 from mot.sources import content_of
 from mot.synthetic import RENDERED, ensure_scenes
-from mot.track_files import COUNTS_ENDING, write_counts, write_summary
+from mot.track_files import COUNTS_ENDING
 from mot.track_run import (
     IN_THE_WAY,
     SUMMARY,
     StateFile,
-    Totals,
     TrackedVideo,
     read_summary,
     require_new,
 )
 from nets.predict import Predictor, PredictSettings, load_net
 from nets.shipped import default_weights
-from reid.embedder import Embedder, choose_embedder
-from reid.following import Follower
-from reid.linker import LinkerSettings
-from reid.linking import finish_offline, link, linker_settings, raw_settings
-from reid.offline import OfflineSettings
+from reid.embedder import choose_embedder
+from reid.linking import linker_settings
+from reid.sequence_run import (
+    finish_files,
+    first_pass,
+    follow_sequence,
+    join_offline,
+    link_public,
+)
 
 DETECTIONS = ("net", "public")
 SCORES = "scores.json"
 # Results do not depend on these; one sequence's not on the others.
-PLACES = ("seq", "data", "out", "scenes", "resume", "parallel")
-JOIN_TABLES = 1000  # so many tables of one frame each weigh more than their rows
+PLACES = ("seq", "data", "out", "scenes", "report", "resume", "parallel")
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,9 @@ class EvalFlags:
     scenes: int = 20
     """Rendered scenes to score for --seq synthetic."""
     video: bool = False
-    """Write an overlay video per sequence and show it in the report."""
+    """Write an overlay video per sequence as well."""
+    report: bool = True
+    """Write report.html: pictures with boxes, counts, identities, errors, scores."""
     resume: bool = False
     """Go on with the run in --out: what is followed to its end is scored from its files, the rest
     is followed."""
@@ -118,15 +119,6 @@ class EvalFlags:
         if self.fps is not None and RENDERED in self.seq:
             remedy = "leave --fps out: the scenes know theirs"
             raise InputError("--fps", "sequences other than rendered ones", RENDERED, remedy)
-
-
-@dataclass(frozen=True)
-class Result:
-    """Tracks of one sequence; density_count is (length,) people per frame, None without density."""
-
-    tracks: Boxes
-    density_count: npt.NDArray[np.float64] | None
-    backend: str
 
 
 @dataclass(frozen=True)
@@ -192,6 +184,26 @@ def find_sequences(flags: EvalFlags) -> list[Sequence]:
     return found
 
 
+@dataclass(frozen=True)
+class Task:
+    """One sequence on its way; what a worker is given.
+
+    Attributes:
+        flags: of the run.
+        sequence: to follow and to score.
+        budget: of its preview in the report.
+    """
+
+    flags: EvalFlags
+    sequence: Sequence
+    budget: Budget
+
+    @property
+    def preview_at(self) -> Path:
+        """Where the preview waits until the report is written."""
+        return Path(self.flags.out) / f"{self.sequence.name}.preview"
+
+
 def evaluate_all(flags: EvalFlags) -> list[ScoredSequence]:
     """Follow and score all sequences, write scores.json and report.html."""
     out = Path(flags.out)
@@ -205,22 +217,17 @@ def evaluate_all(flags: EvalFlags) -> list[ScoredSequence]:
     if not flags.resume:
         paths = (out / f"{s.name}{end}" for s in sequences for end in endings(flags))
         require_new(paths, IN_THE_WAY)
-    tasks = {sequence.name: (flags, sequence) for sequence in sequences}
-    words = {sequence.name: str(sequence.folder) for sequence in sequences}
+    room = budgets(sequences)
+    tasks = {s.name: Task(flags, s, room[s.name]) for s in sequences}
+    words = {s.name: str(s.folder) for s in sequences}
     batch = partial(Batch, out, words, resume=flags.resume, unit="sequence")
     follow_each(follow_one, tasks, batch, flags.parallel)
     predictor_for.cache_clear()  # the net's memory is free for the scoring
     scored = score_all(tasks, flags)
     scores = [run.scores for run in scored]
     write_scores_json(out / SCORES, scores, {"config": asdict(flags)})
-    pairs = zip(sequences, scored, strict=True)
-    write_report(
-        out / "report.html",
-        title=f"Footfall: {', '.join(flags.seq)}",
-        scores=scores,
-        series={s.name: draw_series(s, run, video=flags.video) for s, run in pairs},
-        config=asdict(flags),
-    )
+    if flags.report:
+        report(list(tasks.values()), scored, flags)
     return scored
 
 
@@ -230,9 +237,9 @@ def endings(flags: EvalFlags) -> tuple[str, ...]:
     return (*files, ".mp4") if flags.video else files
 
 
-def follow_one(task: tuple[EvalFlags, Sequence]) -> TrackedVideo:
+def follow_one(task: Task) -> TrackedVideo:
     """Follow one sequence into its files, unless an earlier run has; returns what it came to."""
-    flags, sequence = task
+    flags, sequence = task.flags, task.sequence
     out, name = Path(flags.out), sequence.name
     config = {k: v for k, v in asdict(flags).items() if k not in PLACES}
     config |= {"source": str(sequence.folder), "content": content_of(sequence.frames_at)}
@@ -242,18 +249,24 @@ def follow_one(task: tuple[EvalFlags, Sequence]) -> TrackedVideo:
     states.load(endings(flags))
     start = time.monotonic()
     linker = linker_settings(flags.linker, online=flags.online)
-    live = raw_settings(linker) if flags.offline else linker
+    linked = first_pass(linker, offline=flags.offline)
     if flags.detections == "public":
         states.begin()
-        result = link_public(sequence, live, out)
+        backend, followed = "public detections", link_public(sequence, linked, out)
     else:
         net = predictor_for(flags.weights, set(flags.seq) == {RENDERED}, flags.predict)
-        embedder = choose_embedder(flags.embedder)
+        embedder, backend = choose_embedder(flags.embedder), net.backend
         states.begin()
-        result = run_net(sequence, net, live, embedder, flags)
+        budget, shown = task.budget if flags.report else None, flags.parallel.here
+        followed = follow_sequence(
+            sequence, net, linked, embedder, out, video=flags.video, budget=budget, shown=shown
+        )
     if flags.offline:
-        result = finish(sequence, result, linker, out)
-    summary = write_summary_of(sequence, result, config, out, work_s=time.monotonic() - start)
+        followed = join_offline(followed, linker, out)
+    if followed.preview:
+        save_preview(task.preview_at, followed.preview)
+    work_s = time.monotonic() - start
+    summary = finish_files(followed, out, config=config, backend=backend, work_s=work_s)
     states.remove()
     return TrackedVideo(name, out, summary)
 
@@ -264,92 +277,7 @@ def predictor_for(weights: str | None, rendered: bool, settings: PredictSettings
     return Predictor(load_net(weights or default_weights(rendered=rendered)), settings)
 
 
-def run_net(
-    sequence: Sequence,
-    predictor: Predictor,
-    linker: LinkerSettings,
-    embedder: Embedder | None,
-    flags: EvalFlags,
-) -> Result:
-    """Follow a sequence with the net, writing results (and the overlay) frame by frame."""
-    tracks: list[Boxes] = []
-    counts: list[float] = []
-    footage, beginning = footage_of(sequence), Path(flags.out) / sequence.name
-    with ExitStack() as stack:
-        rows = stack.enter_context(ResultWriter(f"{beginning}.txt"))
-        overlay = None
-        if flags.video:
-            overlay = stack.enter_context(OverlayWriter(Path(f"{beginning}.mp4"), footage))
-        title, shown = sequence.name, flags.parallel.here
-        bar = progress_bar(sequence.length, unit="frame", title=title, shown=shown)
-        stack.enter_context(bar)
-        for item in Follower(footage, predictor, linker, embedder):
-            rows.write(item.tracks)
-            tracks.append(item.tracks)
-            if len(tracks) == JOIN_TABLES:
-                tracks = [Boxes.concatenate(tracks)]
-            counts.append(item.prediction.count)
-            if overlay:
-                overlay.write(item.prediction.image, item.tracks, item.prediction.density)
-            bar.update()
-    density = np.array(counts) if predictor.has_density else None
-    return Result(Boxes.concatenate(tracks), density, predictor.backend)
-
-
-def finish(sequence: Sequence, result: Result, linker: LinkerSettings, out: Path) -> Result:
-    """Join the tracks of a whole sequence; its result file is replaced when they are there."""
-    tracks = finish_offline(
-        result.tracks,
-        length=sequence.length,
-        fps=sequence.require_fps(),
-        settings=linker,
-        offline=OfflineSettings(),
-    )
-    write_results(out / f"{sequence.name}.txt", tracks)
-    return replace(result, tracks=tracks)
-
-
-def link_public(sequence: Sequence, linker: LinkerSettings, out: Path) -> Result:
-    """Link the detections that come with a sequence; its frames are not read."""
-    boxes = link(
-        sequence.detections(),
-        length=sequence.length,
-        fps=sequence.require_fps(),
-        settings=linker,
-    )
-    write_results(out / f"{sequence.name}.txt", boxes)
-    return Result(boxes, None, "public detections")
-
-
-def write_summary_of(
-    sequence: Sequence, result: Result, config: Mapping[str, Any], out: Path, *, work_s: float
-) -> dict[str, Any]:
-    """Write the counts, and last the summary, which says that the sequence is followed."""
-    fps, totals = sequence.require_fps(), Totals(work_s=work_s)
-    frames: list[tuple[int, float, Boxes, float | None]] = []
-    density = result.density_count
-    for number, boxes in result.tracks.by_frame(sequence.length):
-        count = None if density is None else float(density[number - 1])
-        frames.append((number, (number - 1) / fps, boxes, count))
-        totals.add(*frames[-1][1:])
-    write_counts(out / f"{sequence.name}{COUNTS_ENDING}", frames)
-    summary: dict[str, Any] = {
-        "complete": True,
-        "source": str(sequence.folder),
-        "width": sequence.width,
-        "height": sequence.height,
-        "fps": fps,
-        **totals.summary(has_density=density is not None),
-        "backend": result.backend,
-        "config": dict(config),
-    }
-    write_summary(out / f"{sequence.name}{SUMMARY}", summary)
-    return summary
-
-
-def score_all(
-    tasks: Mapping[str, tuple[EvalFlags, Sequence]], flags: EvalFlags
-) -> list[ScoredSequence]:
+def score_all(tasks: Mapping[str, Task], flags: EvalFlags) -> list[ScoredSequence]:
     """Score all sequences from their files."""
     scored: dict[str, ScoredSequence] = {}
     with progress_bar(len(tasks), unit="sequence", title="scoring") as bar:
@@ -362,10 +290,9 @@ def score_all(
     return [scored[name] for name in tasks]
 
 
-def score_one(task: tuple[EvalFlags, Sequence]) -> ScoredSequence:
+def score_one(task: Task) -> ScoredSequence:
     """Score one sequence by its benchmark's protocol, from the files that following it left."""
-    flags, sequence = task
-    out, name = Path(flags.out), sequence.name
+    sequence, out, name = task.sequence, Path(task.flags.out), task.sequence.name
     run = TrackedVideo(name, out, read_summary(out, name) or {})
     scores = score_sequence(
         sequence.truth(),
@@ -384,17 +311,33 @@ def density_of(run: TrackedVideo) -> npt.NDArray[np.float64] | None:
     return None if np.isnan(density).any() else density
 
 
-def draw_series(sequence: Sequence, run: TrackedVideo, *, video: bool) -> SequenceSeries:
-    """What the report draws of one sequence."""
-    truth = sequence.truth()
-    return SequenceSeries(
-        length=sequence.length,
-        tracks=run.tracks(),
-        truth_count=frame_counts(truth[considered(truth)], sequence.length),
-        density_count=density_of(run),
-        fps=sequence.fps,
-        video=f"{sequence.name}.mp4" if video else None,
+def report(tasks: list[Task], scored: list[ScoredSequence], flags: EvalFlags) -> None:
+    """Write report.html; the previews that following has left are in it then, and go."""
+    out = Path(flags.out)
+    series: dict[str, SequenceSeries] = {}
+    with progress_bar(len(tasks), unit="sequence", title="report") as bar:
+        for task, run in zip(tasks, scored, strict=True):
+            sequence = task.sequence
+            series[sequence.name] = scored_series(
+                sequence,
+                run.tracks(),
+                density_count=density_of(run),
+                preview=load_preview(task.preview_at),
+                out=out,
+                budget=task.budget,
+                sequences=len(tasks),
+                video=f"{sequence.name}.mp4" if flags.video else None,
+            )
+            bar.update()
+    write_report(
+        out / "report.html",
+        title=f"Footfall: {', '.join(flags.seq)}",
+        scores=[run.scores for run in scored],
+        series=series,
+        config=asdict(flags),
     )
+    for task in tasks:
+        task.preview_at.unlink(missing_ok=True)
 
 
 @one_line_errors
@@ -402,4 +345,5 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     flags = parse_flags(EvalFlags, arguments)
     print_scores([run.scores for run in evaluate_all(flags)])
-    print(f"report: {Path(flags.out) / 'report.html'}")
+    if flags.report:
+        print(f"report: {Path(flags.out) / 'report.html'}")

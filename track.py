@@ -31,6 +31,8 @@ from mot.footage import Footage
 from mot.overlay import Overlay, OverlayWriter
 from mot.parallel import ParallelSettings
 from mot.progress import progress_bar
+from mot.report.followed import REPORT, recorder_for, write_followed
+from mot.report.preview import PreviewRecorder
 from mot.sources import Source, find_sources, open_source
 from mot.track_files import ENDINGS, TrackFiles
 from mot.track_run import StateFile, Totals, TrackedVideo
@@ -43,7 +45,7 @@ from reid.following import Followed, Follower
 from reid.linking import linker_settings, with_unit_scores
 
 # Results do not depend on these; one source's not on the others.
-PLACES = ("sources", "out", "resume", "video", "show", "density", "parallel")
+PLACES = ("sources", "out", "resume", "video", "show", "density", "report", "parallel")
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class TrackFlags:
     """Write an overlay video: boxes, identities, trails, density, zones and lines."""
     show: bool = False
     """Show the overlay in a window while it runs; q ends."""
+    report: bool = True
+    """Write a page to look at when a video is done: .html, with small pictures of its frames."""
     density: str | None = None
     """Write the density map of every frame: npy, or h5 (key density); its sum is the count."""
     resume: bool = False
@@ -187,6 +191,7 @@ class Run:
         self.counter, self.totals = Counter(zones, lines, footage.fps), Totals()
         self.linker = linker_settings(flags.linker, online=flags.online)
         self.sizes: dict[str, int] | None = None
+        self.recorded: dict[str, Any] | None = None
         state = self._stored()
         self.detector = detector_for(flags, footage.length)
         embedder = choose_embedder(flags.embedder)
@@ -196,10 +201,12 @@ class Run:
         """What a run that was stopped left to go on from; without --resume nothing may be there."""
         if self.flags.resume and self.footage.live:
             raise InputError("--resume", "a recorded source", self.source.word, "leave it out")
-        state = self.states.load([*ENDINGS, ".mp4"] if self.flags.video else ENDINGS)
+        flags = self.flags
+        state = self.states.load([*ENDINGS, *[".mp4"] * flags.video, *[REPORT] * flags.report])
         if state is None:
             return None
         self.counter, self.totals, self.sizes = state["counter"], state["totals"], state["sizes"]
+        self.recorded = state.get("preview")
         follower: dict[str, Any] = state["follower"]
         return follower
 
@@ -216,6 +223,7 @@ class Run:
             picture = Overlay(footage, counter.zones, counter.lines) if window else None
             folder = self.out / f"{footage.name}-density"
             maps = DensityFiles(folder, flags.density) if flags.density else None
+            preview = stack.enter_context(self._recorder()) if flags.report else None
             bar = progress_bar(
                 footage.count,
                 unit="frame",
@@ -234,11 +242,16 @@ class Run:
                     overlay.write(*_picture_of(item))
                 if window and picture and not window.show(picture.draw(*_picture_of(item))):
                     break
+                if preview:
+                    image, _, density = _picture_of(item)
+                    preview.add(item.frame, image, density)
                 self.totals.work_s = before_s + time.monotonic() - start
-                self.states.save_now_and_then(lambda: self._state(files))
+                self.states.save_now_and_then(lambda: self._state(files, preview))
                 bar.set_postfix(people=len(item.tracks), refresh=False)
                 bar.update()
             summary = self._summary()
+            if preview and self.totals.frames:
+                self._report(preview, summary, overlay)
             files.finish(summary)
         self.states.remove()
         return TrackedVideo(footage.name, self.out, summary)
@@ -250,8 +263,20 @@ class Run:
         path = self.out / f"{self.footage.name}{part}.mp4"
         return OverlayWriter(path, self.footage, self.counter.zones, self.counter.lines)
 
-    def _state(self, files: TrackFiles) -> dict[str, Any]:
+    def _recorder(self) -> PreviewRecorder:
+        return recorder_for(self.footage, self.out, self.recorded, self.totals.frames)
+
+    def _report(
+        self, preview: PreviewRecorder, summary: dict[str, Any], overlay: OverlayWriter | None
+    ) -> None:
+        title, shown = f"{self.footage.name}: pictures", self.flags.parallel.here
+        pictures = preview.finish(title=title, shown=shown)
+        video = overlay.path.name if overlay else None
+        write_followed(self.out, self.footage, pictures, self.counter, summary, video=video)
+
+    def _state(self, files: TrackFiles, preview: PreviewRecorder | None) -> dict[str, Any]:
         return {
+            "preview": preview.state() if preview else None,
             "follower": self.follower.state(),
             "counter": self.counter,
             "totals": self.totals,
@@ -304,3 +329,5 @@ def main(arguments: list[str] | None = None) -> None:
     flags = parse_flags(TrackFlags, arguments)
     for run in track_all(flags):
         print(run.line())
+        if flags.report:
+            print(f"report: {run.out / run.name}{REPORT}")

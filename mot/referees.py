@@ -11,10 +11,11 @@ from typing import Any
 
 import motmetrics
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from trackeval.metrics import HOTA
 
-from mot.preprocessing import EPS, MATCH_IOU, PreparedSequence
+from mot.preprocessing import EPS, MATCH_IOU, Ids, PreparedSequence
 
 # trackeval's result of one sequence: field name -> one value per IoU threshold 0.05 .. 0.95
 HotaSums = dict[str, Any]
@@ -46,6 +47,23 @@ class ClearCounts:
     iou_sum: float = 0.0
 
 
+@dataclass(frozen=True)
+class ClearErrors:
+    """Every false box, missed box and identity switch of a sequence, as rows of its boxes.
+
+    Attributes:
+        false: (FP,) rows of the prepared tracks.
+        missed: (FN,) rows of the prepared truth.
+        switched: (IDs,) rows of the prepared truth, matched with another track than before.
+        pairs: (TP, 2) row of the truth and row of the tracks of each match, by frame.
+    """
+
+    false: Ids
+    missed: Ids
+    switched: Ids
+    pairs: Ids
+
+
 # motmetrics' names of our counts; motp, a mean distance, is turned into iou_sum below
 MOTMETRICS_NAMES = {
     "num_false_positives": "FP",
@@ -71,12 +89,7 @@ def count_clear(prepared: PreparedSequence) -> ClearCounts:
     if not boxes or not tracks:
         lost = len(np.unique(prepared.truth.id))
         return ClearCounts(FP=tracks, FN=boxes, ML=lost, IDFP=tracks, IDFN=boxes)
-    accumulator = motmetrics.MOTAccumulator(auto_id=True)
-    for truth_ids, track_ids, iou in zip(
-        prepared.truth_ids, prepared.track_ids, prepared.iou, strict=True
-    ):
-        distance = np.where(iou < MATCH_IOU - EPS, np.nan, 1.0 - iou)
-        accumulator.update(truth_ids, track_ids, distance)
+    accumulator = _match(prepared)
     with warnings.catch_warnings():
         # motmetrics reads a frame table whose index is not sorted; slower, but right
         warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
@@ -87,6 +100,48 @@ def count_clear(prepared: PreparedSequence) -> ClearCounts:
     # Without a match motmetrics' mean distance is not a number.
     iou_sum = (1.0 - float(summary["motp"])) * counts["TP"] if counts["TP"] else 0.0
     return ClearCounts(**counts, iou_sum=iou_sum)
+
+
+def _match(prepared: PreparedSequence) -> Any:
+    """Match frame by frame as CLEAR MOT does it, by motmetrics."""
+    accumulator = motmetrics.MOTAccumulator(auto_id=True)
+    for truth_ids, track_ids, iou in zip(
+        prepared.truth_ids, prepared.track_ids, prepared.iou, strict=True
+    ):
+        distance = np.where(iou < MATCH_IOU - EPS, np.nan, 1.0 - iou)
+        accumulator.update(truth_ids, track_ids, distance)
+    return accumulator
+
+
+def list_errors(prepared: PreparedSequence) -> ClearErrors:
+    """What `count_clear` counts, one by one, by the same matching."""
+    if not len(prepared.truth) or not len(prepared.tracks):
+        false, missed = np.arange(len(prepared.tracks)), np.arange(len(prepared.truth))
+        return ClearErrors(false, missed, np.empty(0, np.int64), np.empty((0, 2), np.int64))
+    events = _match(prepared).mot_events.reset_index()
+    kind = events["Type"].astype(str).to_numpy()
+    frame = events["FrameId"].to_numpy(np.int64)
+    truth = _rows(prepared.truth_ids, frame, events["OId"].to_numpy(np.float64))
+    track = _rows(prepared.track_ids, frame, events["HId"].to_numpy(np.float64))
+    matched = (kind == "MATCH") | (kind == "SWITCH")
+    return ClearErrors(
+        false=track[kind == "FP"],
+        missed=truth[kind == "MISS"],
+        switched=truth[kind == "SWITCH"],
+        pairs=np.stack([truth[matched], track[matched]], axis=1),
+    )
+
+
+def _rows(ids: list[Ids], frame: Ids, number: npt.NDArray[np.float64]) -> Ids:
+    """Row of the box that bears a number in a frame (0-based); -1 where the number is NaN."""
+    base = max((int(part.max(initial=0)) for part in ids), default=0) + 1
+    keys = np.repeat(np.arange(len(ids)), [len(part) for part in ids]) * base
+    keys = keys + np.concatenate(ids)
+    order = np.argsort(keys)
+    known = np.isfinite(number)
+    wanted = frame * base + np.where(known, number, 0).astype(np.int64)
+    place = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(order) - 1)
+    return np.where(known, order[place], -1)
 
 
 def trackeval_data(prepared: PreparedSequence) -> dict[str, Any]:

@@ -145,13 +145,23 @@ def _count_row(frame: int, seconds: float, tracks: Boxes, density: float | None)
     return f"{_when(frame, seconds)},{people},{len(tracks)}"
 
 
+def open_table(path: Path, heading: str) -> Any:
+    """Open a table of frames to be read in blocks: a pyarrow reader, which is a context manager.
+
+    Args:
+        path: a CSV file of a run.
+        heading: its columns, as `ROWS` or `COUNTS`.
+    """
+    types = {name: pyarrow.float64() for name in heading.split(",")}
+    types |= {name: pyarrow.int64() for name in ("frame", "id") if name in types}
+    options = pyarrow.csv.ConvertOptions(column_types=types)
+    return pyarrow.csv.open_csv(path, convert_options=options)
+
+
 def _to_parquet(source: Path, target: Path) -> None:
     """Copy the CSV of rows into a Parquet file, a block at a time."""
-    types = {name: pyarrow.float64() for name in ROWS.split(",")}
-    types |= {"frame": pyarrow.int64(), "id": pyarrow.int64()}
-    options = pyarrow.csv.ConvertOptions(column_types=types)
     with (
-        pyarrow.csv.open_csv(source, convert_options=options) as blocks,
+        open_table(source, ROWS) as blocks,
         pyarrow.parquet.ParquetWriter(target, blocks.schema) as writer,
     ):
         for block in blocks:

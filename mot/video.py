@@ -21,6 +21,7 @@ from mot.images import Image
 from mot.shapes import expect
 
 FRAGMENT_S = 1.0  # at most this much is lost by a kill, apart from what the encoder holds back
+GROWING = "frag_keyframe+empty_moov+default_base_moof"
 LARGEST_DENOMINATOR = 1001  # enough for 30000/1001 and its kin
 LARGEST_CRF = 51
 
@@ -35,6 +36,10 @@ class VideoWriter:
             because H.264's colours are stored at half size.
         crf: quality of libx264, 0 (lossless) to 51; 18 looks like the original, 23 is usual.
         preset: libx264's effort, ultrafast to veryslow.
+        seekable: for a page that jumps about in it: this many frames at most from one key frame to
+            the next, every frame after the one it is made from, the index at the front. The file
+            is none before it is closed. 0 = the growing file described above.
+        most_bps: bits per second that it may take at most, over any two seconds; 0 = as it comes.
 
     Raises:
         InputError: rate, size or quality out of range.
@@ -49,6 +54,8 @@ class VideoWriter:
         *,
         crf: int = 23,
         preset: str = "veryfast",
+        seekable: int = 0,
+        most_bps: int = 0,
     ) -> None:
         if not 0 < fps < 1000:
             raise InputError(
@@ -61,33 +68,40 @@ class VideoWriter:
         self.path = Path(path)
         self.size_hw = (int(size_hw[0]), int(size_hw[1]))
         self.frames = 0
-        self._file = FragmentFile(self.path)
+        self._file: FragmentFile | None = None
+        if seekable:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            self._file = FragmentFile(self.path)
         self._container: Any = av.open(
-            self._file,
+            self._file or os.fspath(self.path),
             "w",
             format="mp4",
-            options={
-                "movflags": "frag_keyframe+empty_moov+default_base_moof",
-                "flush_packets": "1",
-            },
+            options={"movflags": "faststart" if seekable else GROWING, "flush_packets": "1"},
         )
         try:
-            self._stream = self._add_stream(fps, crf, preset)
+            options = {"crf": str(crf), "preset": preset}
+            # With little look-ahead a frame leaves the encoder soon after it came.
+            options |= {"bf": "0"} if seekable else {"rc-lookahead": "10"}
+            if most_bps:
+                options |= {"maxrate": str(most_bps), "bufsize": str(2 * most_bps)}
+            # A key frame, and with it a fragment, every FRAGMENT_S.
+            key_every = seekable or max(1, round(fps * FRAGMENT_S))
+            self._stream = self._add_stream(fps, key_every, options)
             self._container.start_encoding()  # a place that cannot be written shows now
         except BaseException:
             self.close()
             raise
 
-    def _add_stream(self, fps: float, crf: int, preset: str) -> Any:
-        """Set up the encoder; a key frame, and with it a fragment, every FRAGMENT_S."""
-        rate = Fraction(fps).limit_denominator(LARGEST_DENOMINATOR)
-        stream = self._container.add_stream("libx264", rate=rate)
+    def _add_stream(self, fps: float, key_every: int, options: dict[str, str]) -> Any:
+        """Set up the encoder."""
+        self.rate = Fraction(fps).limit_denominator(LARGEST_DENOMINATOR)
+        stream = self._container.add_stream("libx264", rate=self.rate)
         height, width = self.size_hw
         stream.height, stream.width = height + height % 2, width + width % 2
         stream.pix_fmt = "yuv420p"
-        stream.gop_size = max(1, round(fps * FRAGMENT_S))
-        # Without look-ahead a frame leaves the encoder soon after it came.
-        stream.options = {"crf": str(crf), "preset": preset, "rc-lookahead": "10"}
+        stream.gop_size = key_every
+        stream.options = options
         return stream
 
     def write(self, rgb: Image) -> None:
@@ -123,7 +137,8 @@ class VideoWriter:
             try:
                 container.close()
             finally:
-                self._file.close()
+                if self._file:
+                    self._file.close()
 
     def __enter__(self) -> VideoWriter:
         return self

@@ -1,6 +1,7 @@
 import doctest
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 import eval as evaluation
-from mot.annotations import read_results
+from mot.annotations import ResultWriter, read_results
 from mot.sequence import open_sequence, open_video
 from nets.frame_stack import build_net
 from nets.predict import PredictSettings
@@ -22,6 +23,7 @@ from tests.conftest import complaint
 
 ROOT = Path(evaluation.__file__).parent
 FRAMES = 12
+ERRORS = ("FP", "FN", "IDs")
 COUNTED = 2  # people of a scene who count, in every frame
 
 
@@ -250,13 +252,13 @@ def test_a_broken_frame_keeps_the_rows_before_it(data, tiny_weights, tmp_path, c
 def test_a_full_disk_keeps_whole_frames(data, tiny_weights, tmp_path, capsys, monkeypatch):
     written = []
 
-    def write(self, boxes, write=evaluation.ResultWriter.write):
+    def write(self, boxes, write=ResultWriter.write):
         if len(written) == 5:
             raise OSError(28, "No space left on device", str(self.path))
         write(self, boxes)
         written.append(len(boxes))
 
-    monkeypatch.setattr(evaluation.ResultWriter, "write", write)
+    monkeypatch.setattr(ResultWriter, "write", write)
     out = tmp_path / "run"
     assert run("--seq", "near", "--out", out, data=data, weights=tiny_weights) == 2
     assert "No space left" in complaint(capsys)
@@ -341,3 +343,30 @@ def test_bad_input_from_the_shell_is_one_line_and_2(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
+
+
+def test_the_report_counts_the_errors_of_the_table(data, tiny_weights, tmp_path):
+    out = tmp_path / "run"
+    assert run("--seq", "near", "far-01", "--out", out, data=data, weights=tiny_weights) is None
+    scores = json.loads((out / "scores.json").read_text())
+    page = (out / "report.html").read_text()
+    told = re.findall(r"<b>(False boxes|Missed people|Identity switches)</b>: ([\d,]+)", page)
+    expected = [str(scores[n][field]) for n in ("near", "far-01-SDP") for field in ERRORS]
+    assert [number for _, number in told] == expected and int(expected[0]) > 0
+    assert page.count("All 12 frames.") == 2 and page.count("data:image/jpeg") > 4
+    assert not list(out.glob(".*"))
+
+
+def test_a_score_without_a_report(data, tmp_path, capsys):
+    out = tmp_path / "run"
+    arguments = ("--seq", "near", "--detections", "public", "--no-report", "--out", out)
+    assert run(*arguments, data=data) is None
+    assert {path.name for path in out.iterdir()} == {"near.txt", "scores.json"}
+    assert "report" not in capsys.readouterr().out
+
+
+def test_public_detections_are_shown_on_the_frames_that_are_there(data, tmp_path):
+    out = tmp_path / "run"
+    assert run("--seq", "near", "--detections", "public", "--out", out, data=data) is None
+    page = (out / "report.html").read_text()
+    assert "All 12 frames." in page and page.count("data:image/jpeg") == 1

@@ -2,6 +2,7 @@ import doctest
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -296,3 +297,63 @@ def test_settings_that_cannot_be(
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert run(video, *arguments, "--out", tmp_path / "run", weights=tiny_weights) == 2
     assert message in complaint(capsys)
+
+
+def scene_of(page):
+    """What the report of one video holds."""
+    text = page.read_text(encoding="utf-8")
+    [data] = re.findall(r'<script type="application/json" class="scene">(.*?)</script>', text)
+    return json.loads(data), text
+
+
+def test_the_report_shows_what_the_tables_say(video, tiny_weights, tmp_path):
+    out = tmp_path / "run"
+    assert run(video, "--every", 2, *MARKS, "--out", out, weights=tiny_weights) is None
+    scene, text = scene_of(out / "street.html")
+    tracks = read_results(out / "street.txt")
+    assert scene["frames"] == list(range(1, 21, 2)) and "All 10 frames." in text
+    for number, row in zip(scene["frames"], scene["tracks"], strict=True):
+        mine = tracks.at(number)
+        assert sorted(row[::6]) == sorted(mine.id)
+        by_id = {row[k]: row[k + 1 : k + 5] for k in range(0, len(row), 6)}
+        for identity, ltwh in zip(mine.id, mine.ltwh, strict=True):
+            np.testing.assert_allclose(by_id[identity], ltwh, atol=0.06)
+    seen = dict(zip(scene["people"]["id"], scene["people"]["seen"], strict=True))
+    assert seen == {int(k): int((tracks.id == k).sum()) for k in np.unique(tracks.id)}
+    assert [mark["name"] for mark in scene["marks"]] == ["door", "fence"]
+    assert len(scene["density"]["peaks"]) == 10 and scene["truth"] is None
+    assert "not scored" in text and "fence" in text
+    assert not list(out.glob("*.preview"))
+
+
+def test_a_run_without_a_report(video, tiny_weights, tmp_path):
+    out = tmp_path / "run"
+    assert run(video, "--no-report", "--out", out, weights=tiny_weights) is None
+    assert not list(out.glob("*.html")) and not list(out.glob("*.preview"))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_report_of_a_run_that_goes_on(tiny_weights, tmp_path, monkeypatch, kept):
+    monkeypatch.setattr("mot.track_run.SAVE_S", 0.0)
+    write_video(tmp_path / "street.mp4", 20)
+    arguments = (tmp_path / "street.mp4", "--resume", "--out", tmp_path / "run")
+    write = TrackFiles.write
+
+    def die(self, frame, *rest):
+        write(self, frame, *rest)
+        if frame == 12:
+            raise KeyError("a kill")
+
+    monkeypatch.setattr(TrackFiles, "write", die)
+    with pytest.raises(KeyError):
+        run(*arguments, weights=tiny_weights)
+    monkeypatch.setattr(TrackFiles, "write", write)
+    if not kept:
+        (tmp_path / "run" / "street.preview").unlink()
+    assert run(*arguments, weights=tiny_weights) is None
+    scene, text = scene_of(tmp_path / "run" / "street.html")
+    if kept:
+        assert scene["frames"] == list(range(1, 21)) and "All 20 frames." in text
+    else:
+        assert scene["frames"] == list(range(12, 21))
+        assert "the pictures before frame 12 are lost" in text

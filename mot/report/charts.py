@@ -7,13 +7,13 @@ follows the page's colours and can be searched.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mot.boxes import Boxes
 from mot.draw import colours_of
-from mot.timeline import find_runs
+from mot.report.runs import Runs
 
 POINTS = 1000  # a chart is about as many pixels wide; longer series are averaged down to this
 TICKS_Y, TICKS_X = 4, 5  # parts of an axis, at most
@@ -91,21 +91,28 @@ class TimeLine:
     labelled: bool
 
 
-def count_chart(series: Mapping[str, npt.NDArray[np.floating]], length: int) -> CountChart:
+def count_chart(
+    series: Mapping[str, npt.NDArray[np.number[Any]]],
+    length: int,
+    numbers: npt.NDArray[np.int64] | None = None,
+) -> CountChart:
     """Lay out counts over time.
 
     Args:
-        series: name -> people per frame, each (length,); the one called "truth" gets an area.
-        length: frames.
+        series: name -> people per frame, each (n,); the one called "truth" gets an area.
+        length: number of the last frame.
+        numbers: (n,) the frames that were counted, ascending; None = 1 .. length.
     """
-    step = -(-length // POINTS)
-    starts = np.arange(0, length, step)
-    sizes = np.diff(np.append(starts, length))
+    numbers = np.arange(1, length + 1) if numbers is None else numbers
+    count = len(numbers)
+    step = -(-count // POINTS)
+    starts = np.arange(0, count, step)
+    sizes = np.diff(np.append(starts, count))
     means = {k: np.add.reduceat(v.astype(np.float64), starts) / sizes for k, v in series.items()}
     largest = max((float(v.max()) for v in means.values()), default=0.0)
     y_step = round_step(largest, TICKS_Y)
     top = y_step * max(1.0, np.ceil(largest / y_step))
-    frames = starts + (sizes + 1) // 2
+    frames = numbers[starts + (sizes - 1) // 2]
     x = _share(frames, length) * POINTS
     paths = {name: _line(x, 100 - 100 * values / top) for name, values in means.items()}
     truth = paths.get("truth", "")
@@ -120,11 +127,15 @@ def count_chart(series: Mapping[str, npt.NDArray[np.floating]], length: int) -> 
     )
 
 
-def time_line(tracks: Boxes, length: int) -> TimeLine:
-    """Lay out one bar per identity; a gap in its frames is a gap in the bar."""
-    runs = find_runs(tracks)[:, :3].astype(np.int64)  # id, first and last frame; ordered by id
+def time_line(runs: Runs, length: int) -> TimeLine:
+    """Lay out one bar per identity; a gap in its frames is a gap in the bar.
+
+    Args:
+        runs: as `mot.report.runs.runs_of` gives them.
+        length: number of the last frame.
+    """
     known, row_of_run = np.unique(runs[:, 0], return_inverse=True)
-    seen = np.bincount(row_of_run, weights=runs[:, 2] - runs[:, 1] + 1, minlength=len(known))
+    seen = np.bincount(row_of_run, weights=runs[:, 3], minlength=len(known))
     longest = np.sort(np.argsort(-seen, kind="stable")[:IDENTITIES])
     edges = np.searchsorted(row_of_run, np.arange(len(known) + 1))
     appearance = longest[np.argsort(runs[edges[longest], 1], kind="stable")]
@@ -170,16 +181,16 @@ def _line(x: Series, y: Series) -> str:
     return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True))
 
 
-def _bar(runs: npt.NDArray[np.int64], place: int, rows: int, colour: tuple[int, int, int]) -> Bar:
+def _bar(runs: Runs, place: int, rows: int, colour: tuple[int, int, int]) -> Bar:
     """Rectangles of one identity's runs; a frame takes one unit, from frame - 1 to frame."""
     top = place + (1 - BAR_SHARE) / 2
     path = "".join(
         f"M{first - 1} {top:.2f}H{last}V{top + BAR_SHARE:.2f}H{first - 1}Z"
-        for _, first, last in runs.tolist()
+        for _, first, last, _ in runs.tolist()
     )
     identity, gaps = int(runs[0, 0]), len(runs) - 1
     title = (
         f"id {identity}: frames {runs[0, 1]} to {runs[-1, 2]}, seen in "
-        f"{(runs[:, 2] - runs[:, 1] + 1).sum()}, {gaps} gap{'' if gaps == 1 else 's'}"
+        f"{runs[:, 3].sum()}, {gaps} gap{'' if gaps == 1 else 's'}"
     )
     return Bar(identity, path, title, 100 * (place + 0.5) / rows, "rgb({},{},{})".format(*colour))

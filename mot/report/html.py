@@ -1,11 +1,13 @@
-"""One self-contained HTML page per run: scores, counts over time, identities, video, settings.
+"""One self-contained HTML page per run: scores, a player, counts, identities, errors, settings.
 
-Nothing is fetched: styles, script and charts are in the file; only a video lies beside it.
+Nothing is fetched: styles, script, pictures and charts are in the file.
 """
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mot.atomic import write_text
-from mot.boxes import Boxes
 from mot.errors import InputError
-from mot.preprocessing import check_frames
 from mot.report.charts import CountChart, TimeLine, count_chart, time_line
+from mot.report.gallery import Wing
+from mot.report.runs import Runs
+from mot.report.scene import Scene, density_colours, scene_data
 from mot.report.table import COLUMNS, cells
-from mot.scoring import COMBINED, SequenceScores, combine, frame_counts, protocol_line
+from mot.scoring import COMBINED, SequenceScores, combine, protocol_line
 from mot.shapes import expect
 
 HEADLINES = ("HOTA", "MOTA", "IDF1", "count\nMAE")
@@ -31,25 +34,29 @@ class SequenceSeries:
     """What the report draws of one sequence.
 
     Attributes:
-        length: frames.
-        tracks: track rows.
-        truth_count: people per frame in the truth, (length,), if there is one.
-        density_count: people per frame by the density map, (length,), if there is one.
-        fps: frames per second, if known; then times are shown too, and the video can be sought.
+        length: number of the last frame.
+        counts: "truth", "tracks" and "density" -> people per frame, (n,), as far as there are.
+        runs: when each identity was seen; see `mot.report.runs.runs_of`.
+        numbers: (n,) frames that were counted, ascending; None = 1 .. length.
+        fps: frames per second, if known; then times are shown too.
         video: overlay video, as a path relative to the report.
+        scene: pictures with boxes to look at; None = no player.
+        gallery: errors to look at, where there is a truth.
     """
 
     length: int
-    tracks: Boxes
-    truth_count: npt.NDArray[np.number[Any]] | None = None
-    density_count: npt.NDArray[np.number[Any]] | None = None
+    counts: Mapping[str, npt.NDArray[np.number[Any]]]
+    runs: Runs
+    numbers: npt.NDArray[np.int64] | None = None
     fps: float | None = None
     video: str | None = None
+    scene: Scene | None = None
+    gallery: Sequence[Wing] = ()
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One sequence as the template takes it."""
+    """One sequence as the template takes it; `film` and `levels` are base64."""
 
     name: str
     anchor: str
@@ -59,6 +66,12 @@ class Panel:
     time_line: TimeLine
     fps: float | None
     video: str | None
+    size: str
+    pictures: str
+    scene: Mapping[str, Any] | None
+    film: str
+    levels: str
+    gallery: Sequence[Wing]
 
 
 def write_report(
@@ -68,6 +81,8 @@ def write_report(
     scores: Sequence[SequenceScores],
     series: Mapping[str, SequenceSeries],
     config: Mapping[str, Any],
+    facts: Mapping[str, str] | None = None,
+    counted: Mapping[str, Mapping[str, int]] | None = None,
 ) -> None:
     """Write the report as one HTML file, atomically.
 
@@ -77,10 +92,12 @@ def write_report(
         scores: one per scored sequence; none where there is no truth.
         series: sequence name -> what is drawn of it.
         config: settings of the run; nested mappings are shown as they are.
+        facts: what stands at the head of a page without scores.
+        counted: zone or line -> what was counted there.
 
     Raises:
-        InputError: a series of another length than its sequence, a video path that is absolute,
-            a sequence scored twice.
+        InputError: counts of another length than their frames, a video path that is absolute, a
+            sequence scored twice.
         OSError: the file cannot be written.
     """
     rows = {s.name: _row(s) for s in scores}
@@ -90,15 +107,7 @@ def write_report(
     ]
     if scores:
         rows[COMBINED] = _row(combine(scores))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mot.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.policies["json.dumps_kwargs"] = {}  # keep the order of the series
-    page = environment.get_template("report.html.jinja").render(
+    page = _template().render(
         title=title,
         columns={heading.replace("\n", " "): meaning for heading, (*_, meaning) in COLUMNS.items()},
         headlines=[heading.replace("\n", " ") for heading in HEADLINES],
@@ -107,8 +116,26 @@ def write_report(
         protocol=protocol_line(scores) if scores else None,
         panels=panels,
         settings=flatten(config),
+        facts=facts or {},
+        counted=counted or {},
+        density_colours=density_colours(),
     )
     write_text(path, page)
+
+
+@lru_cache(maxsize=1)
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mot.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.policies["json.dumps_kwargs"] = {
+        "separators": (",", ":")
+    }  # series keep their order
+    return environment.get_template("report.html.jinja")
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -132,26 +159,43 @@ def _row(scores: SequenceScores) -> dict[str, str]:
 
 def _panel(name: str, number: int, drawn: SequenceSeries, row: Mapping[str, str] | None) -> Panel:
     """Check one sequence's series and lay out its charts."""
-    check_frames(drawn.tracks, drawn.length, f"tracks of {name}")
-    counts: dict[str, npt.NDArray[Any]] = {}
-    if drawn.truth_count is not None:
-        counts["truth"] = drawn.truth_count
-    counts["tracks"] = frame_counts(drawn.tracks, drawn.length)
-    if drawn.density_count is not None:
-        counts["density"] = drawn.density_count
-    for kind, count in counts.items():
-        expect(count, f"{drawn.length}", f"{kind} count of {name}")
+    frames = drawn.length if drawn.numbers is None else len(drawn.numbers)
+    for kind, count in drawn.counts.items():
+        expect(count, f"{frames}", f"{kind} count of {name}")
     seconds = f", {drawn.length / drawn.fps:.1f} s at {drawn.fps:g} frames/s" if drawn.fps else ""
+    scene = drawn.scene
+    density = scene.preview.density if scene else None
     return Panel(
         name=name,
         anchor=f"sequence-{number}",
-        facts=f"{drawn.length:,} frames{seconds}",
+        facts=f"{frames:,} frames{seconds}",
         row=row,
-        chart=count_chart(counts, drawn.length),
-        time_line=time_line(drawn.tracks, drawn.length),
+        chart=count_chart(drawn.counts, drawn.length, drawn.numbers),
+        time_line=time_line(drawn.runs, drawn.length),
         fps=drawn.fps,
         video=_video_link(drawn.video, name),
+        size=f"{scene.size_hw[1]} / {scene.size_hw[0]}" if scene else "",
+        pictures=_say_pictures(scene, frames) if scene else "",
+        scene=scene_data(scene, drawn.runs, drawn.fps) if scene else None,
+        film=b64encode(scene.preview.film).decode() if scene else "",
+        levels=b64encode(density.levels).decode() if density else "",
+        gallery=drawn.gallery,
     )
+
+
+def _say_pictures(scene: Scene, frames: int) -> str:
+    """Which frames the player holds."""
+    held = scene.preview.frames
+    if not scene.preview.film:
+        return scene.missing
+    steps = np.unique(np.diff(held))
+    if len(held) == frames:
+        said = f"All {frames:,} frames."
+    elif len(steps) == 1:
+        said = f"{len(held):,} of {frames:,} frames: {held[0]:,}, {held[1]:,}, … {held[-1]:,}."
+    else:
+        said = f"{len(held):,} of {frames:,} frames, from {held[0]:,} to {held[-1]:,}."
+    return f"{said} {scene.missing}".strip()
 
 
 def _video_link(video: str | None, name: str) -> str | None:

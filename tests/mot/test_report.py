@@ -3,8 +3,6 @@
 import io
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 
 import numpy as np
@@ -15,6 +13,9 @@ from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.report.charts import IDENTITIES, POINTS, count_chart, frame_ticks, round_step, time_line
 from mot.report.html import SequenceSeries, flatten, write_report
+from mot.report.preview import Preview
+from mot.report.runs import runs_of
+from mot.report.scene import Scene, scene_data, without_pictures
 from mot.report.table import COLUMNS, CORE, print_scores, write_scores_json
 from mot.scoring import frame_counts, score_sequence
 
@@ -35,9 +36,13 @@ def scores_of(*names):
     return [score_sequence(TRUTH, TRACKS, length=30, name=name) for name in names]
 
 
-def drawn(**changes):
-    settings = {"truth_count": frame_counts(TRUTH, 30), "fps": 10.0} | changes
-    return SequenceSeries(length=30, tracks=TRACKS, **settings)
+COUNTS = {"truth": frame_counts(TRUTH, 30), "tracks": frame_counts(TRACKS, 30)}
+
+
+def drawn(counts=None, **changes):
+    return SequenceSeries(
+        length=30, counts=COUNTS | (counts or {}), runs=runs_of([TRACKS]), fps=10.0, **changes
+    )
 
 
 def report(folder, *, title="A run", names=("MOT17-02-SDP",), scored=True, config=None, **changes):
@@ -62,7 +67,7 @@ class Tags(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.links += [value for name, value in attrs if name in ("src", "href", "poster")]
         self.ids += [value for name, value in attrs if name == "id"]
-        if tag not in {"meta", "link", "br", "img"}:
+        if tag not in {"meta", "link", "br", "img", "input"}:
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
@@ -126,13 +131,13 @@ def test_page_is_well_formed_and_self_contained(tmp_path):
     page = report(
         tmp_path,
         names=("MOT17-02-SDP", "TUD-Stadtmitte"),
-        density_count=np.full(30, 1.5),
+        counts={"density": np.full(30, 1.5)},
         video="over lay.mp4",
         config={"link": {"linker": "byte"}, "seq": ["a"]},
     )
     tags = parsed(page)
     outside = [link for link in tags.links if not link.startswith(("#", "data:"))]
-    assert set(outside) == {"over%20lay.mp4#t=0.001", "over%20lay.mp4"}
+    assert set(outside) == {"over%20lay.mp4"}
     assert "http://" not in page and "https://" not in page and "@import" not in page
     assert len(set(tags.ids)) == len(tags.ids)
     for text in ("COMBINED", "motmetrics", "density", "link.linker", "byte", "prefers-color"):
@@ -150,7 +155,7 @@ def test_names_cannot_break_the_page(tmp_path):
 
 def test_page_without_truth_or_tracks(tmp_path):
     path = tmp_path / "report.html"
-    nothing = SequenceSeries(length=5, tracks=Boxes.empty())
+    nothing = SequenceSeries(length=5, counts={"tracks": np.zeros(5)}, runs=runs_of([]))
     write_report(path, title="t", scores=[], series={"v": nothing}, config={})
     page = path.read_text(encoding="utf-8")
     parsed(page)
@@ -158,8 +163,8 @@ def test_page_without_truth_or_tracks(tmp_path):
 
 
 BAD = {
-    "count of another length": ({"truth_count": np.zeros(29)}, "truth count of MOT17-02-SDP"),
-    "density of another length": ({"density_count": np.zeros(31)}, "density count"),
+    "count of another length": ({"counts": {"truth": np.zeros(29)}}, "truth count of MOT17-02-SDP"),
+    "density of another length": ({"counts": {"density": np.zeros(31)}}, "density count"),
     "video elsewhere": ({"video": "/tmp/a.mp4"}, "relative to the report"),
     "video on the net": ({"video": "https://host/a.mp4"}, "relative to the report"),
 }
@@ -174,7 +179,7 @@ def test_bad_series_write_nothing(case, tmp_path):
 
 
 def test_time_line_shows_gaps():
-    line = time_line(TRACKS, 30)
+    line = time_line(runs_of([TRACKS]), 30)
     assert [bar.identity for bar in line.bars] == [1, 2, 7]
     assert line.bars[0].path.count("M") == 2
     assert "frames 1 to 30, seen in 27, 1 gap" in line.bars[0].title
@@ -184,7 +189,7 @@ def test_time_line_shows_gaps():
 
 def test_time_line_keeps_the_longest_of_many():
     crowd = tracks_of([(k, 1, 1 + k % 7) for k in range(1, IDENTITIES + 51)])
-    line = time_line(crowd, 10)
+    line = time_line(runs_of([crowd]), 10)
     assert (line.identities, len(line.bars), line.labelled) == (IDENTITIES + 50, IDENTITIES, False)
     assert not any(bar.title.endswith("seen in 1, 0 gaps") for bar in line.bars)
 
@@ -221,22 +226,73 @@ def test_settings_are_flattened_in_order():
     assert flatten(nested) == {"b": "1", "a.c": "None", "a.d.e": "2", "f": '[1, "x"]'}
 
 
-@pytest.mark.slow
-def test_arrow_keys_read_values_in_a_browser(tmp_path):
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if not browser:
-        pytest.skip("no chromium or google-chrome on the path")
-    page = report(tmp_path, names=("a", "b"))
-    press = """<script>
-    const chart = document.querySelector(".counts");
-    for (const key of ["End", "ArrowLeft", "ArrowLeft"])
-      chart.dispatchEvent(new KeyboardEvent("keydown", {key}));
-    </script></body>"""
-    (tmp_path / "report.html").write_text(page.replace("</body>", press), encoding="utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
-    address = (tmp_path / "report.html").as_uri()
-    dom = subprocess.run(
-        [browser, *flags, "--dump-dom", address], capture_output=True, text=True, timeout=60
-    ).stdout
-    assert ">frame 28 · 2.7 s · truth 1 · tracks 1</output>" in dom
-    assert dom.count("press the arrow keys to read values.</output>") == 1  # the other, untouched
+def test_frames_that_were_passed_over_are_no_part_of_the_chart():
+    numbers = np.arange(1, 100, 7)
+    chart = count_chart({"tracks": np.arange(15)}, 99, numbers)
+    assert chart.frames == numbers.tolist()
+    assert chart.values["tracks"] == list(range(15))
+    assert chart.ticks_x[-1].label == "99"
+
+
+def naive_runs(rows, bridge):
+    """The same, a row at a time: {id: [[first, last, seen], …]}."""
+    found = {}
+    for frame, identity in sorted(rows):
+        mine = found.setdefault(identity, [])
+        if mine and frame - mine[-1][1] <= bridge:
+            mine[-1] = [mine[-1][0], frame, mine[-1][2] + 1]
+        else:
+            mine.append([frame, frame, 1])
+    return found
+
+
+@pytest.mark.parametrize("bridge", [1, 3])
+def test_runs_are_the_same_whatever_the_blocks(bridge):
+    rng = np.random.default_rng(bridge)
+    rows = sorted({(int(f), int(i)) for f, i in rng.integers(1, 12, (90, 2))})
+    frame, identity = np.array(rows).T
+    table = Boxes.of(frame, np.zeros((len(rows), 4)), identity)
+    cuts = [slice(k, k + 13) for k in range(0, len(rows), 13)]
+    expected = [[i, *run] for i, runs in sorted(naive_runs(rows, bridge).items()) for run in runs]
+    for blocks in ([table], [table[cut] for cut in cuts]):
+        # Blocks may part one frame, as those of a file do.
+        assert runs_of(blocks, bridge).tolist() == expected
+
+
+def scene_of(frames, **changes):
+    return Scene((1080, 1920), Preview(frames, b""), TRACKS, **changes)
+
+
+def test_only_boxes_of_the_pictures_travel():
+    data = scene_data(scene_of([1, 6, 25], truth=TRUTH), runs_of([TRACKS]), 10.0)
+    assert data["tracks"][0] == [1, 100, 50, 50, 50, 0]
+    assert [row[::6] for row in data["tracks"]] == [[1], [1, 2], [1, 7]]
+    assert [row[::6] for row in data["truth"]] == [[1], [1, 2], [1]]
+    assert data["people"]["id"] == [1, 2, 7]
+    assert data["people"]["gaps"] == [1, 0, 0] and data["people"]["seen"] == [27, 16, 1]
+    assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in data["people"]["colour"])
+    assert data["trail"] == 20 and data["density"] is None
+
+
+def test_boxes_that_fill_a_gap_are_marked_and_small_frames_keep_a_decimal():
+    tracks = Boxes.of([3, 3], [[1.26, 2, 3, 4], [5, 6, 7, 8]], [2, 1], [0.0, 0.9])
+    scene = Scene((48, 64), Preview([2, 3], b""), tracks)
+    data = scene_data(scene, runs_of([tracks]), None)
+    assert data["tracks"] == [[], [1, 5, 6, 7, 8, 0, 2, 1.3, 2, 3, 4, 1]]
+
+
+def test_a_long_sequence_without_pictures_is_thinned():
+    preview, said = without_pictures(100_000, "gone.")
+    assert 1000 < len(preview.frames) <= 1500 and "gone" in said
+
+
+def test_the_page_says_which_frames_it_holds(tmp_path):
+    film = b"film"
+    for frames, missing, said in [
+        (list(range(1, 31)), "", "All 30 frames."),
+        ([1, 11, 21], "", "3 of 30 frames: 1, 11, … 21."),
+        ([1, 2, 9], "Lost.", "3 of 30 frames, from 1 to 9. Lost."),
+        ([7], "", "1 of 30 frames, from 7 to 7."),
+    ]:
+        scene = Scene((48, 64), Preview(frames, film), TRACKS, missing=missing)
+        assert said in report(tmp_path, scene=scene)

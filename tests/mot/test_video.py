@@ -106,6 +106,18 @@ def test_frame_of_another_size_or_type_is_refused_and_the_rest_is_kept(tmp_path)
     assert len(read_back(tmp_path / "out.mp4")[0]) == 2
 
 
+def test_a_seekable_film_keeps_its_frames_and_key_frames(tmp_path):
+    with VideoWriter(tmp_path / "film.mp4", 25, (48, 64), seekable=5, crf=10) as writer:
+        for level in range(20):
+            writer.write(np.full((48, 64, 3), 10 * level, np.uint8))
+    with av.open(str(tmp_path / "film.mp4")) as container:
+        frames = list(container.decode(video=0))
+    assert [round(frame.time * 25) for frame in frames] == list(range(20))
+    means = [frame.to_ndarray(format="rgb24").mean() for frame in frames]
+    np.testing.assert_allclose(means, [10 * level for level in range(20)], atol=3)
+    assert all(frames[place].key_frame for place in range(0, 20, 5))
+
+
 def test_folder_that_cannot_be_made_is_an_os_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError):
