@@ -3,14 +3,17 @@ import pytest
 import torch
 
 from mot.errors import InputError
-from nets.backends import RUNNERS, make_runner
+from nets.backends import Engine, make_runner
 from nets.frame_stack import build_net
+from nets.notes import NetNotes
+from nets.predict import model_of
 from nets.settings import NetSettings
 
 
 def tiny(**changes):
     torch.manual_seed(0)
-    return build_net(NetSettings(**({"width": 0.125, "neck_channels": 8, "frames": 3} | changes)))
+    settings = NetSettings(**({"width": 0.125, "neck_channels": 8, "frames": 3} | changes))
+    return model_of(build_net(settings).eval(), NetNotes(settings, 64 * 64))
 
 
 def clip(height=32, width=64, frames=3):
@@ -19,7 +22,7 @@ def clip(height=32, width=64, frames=3):
 
 
 def test_maps_have_the_contracts_shapes():
-    run = make_runner(tiny(), backend="torch", device="cpu", amp="off")
+    run = make_runner(tiny(), Engine("torch", "cpu", "off"))
     maps = run(clip())
     assert {name: values.shape for name, values in maps.items()} == {
         "density": (1, 3, 1, 8, 16),
@@ -38,8 +41,8 @@ def test_maps_have_the_contracts_shapes():
 )
 def test_openvino_answers_as_torch_does(settings, sizes_hw, recwarn, capfd):
     net = tiny(**settings)
-    torch_run = make_runner(net, backend="torch", device="cpu", amp="off")
-    openvino_run = make_runner(net, backend="openvino", device="cpu", amp="off")
+    torch_run = make_runner(net, Engine("torch", "cpu", "off"))
+    openvino_run = make_runner(net, Engine("openvino", "cpu", "off"))
     for height, width in sizes_hw:
         expected = torch_run(clip(height, width))
         found = openvino_run(clip(height, width))
@@ -54,8 +57,8 @@ def test_openvino_answers_as_torch_does(settings, sizes_hw, recwarn, capfd):
 
 def test_bf16_stays_near():
     net = tiny()
-    exact = make_runner(net, backend="torch", device="cpu", amp="off")(clip())
-    coarse = make_runner(net, backend="torch", device="cpu", amp="on")(clip())
+    exact = make_runner(net, Engine("torch", "cpu", "off"))(clip())
+    coarse = make_runner(net, Engine("torch", "cpu", "on"))(clip())
     for name, values in exact.items():
         np.testing.assert_allclose(coarse[name], values, rtol=0.05, atol=0.05)
 
@@ -66,9 +69,4 @@ def test_bf16_stays_near():
 )
 def test_unknown_choices_are_named(choice, flag):
     with pytest.raises(InputError, match=flag):
-        make_runner(tiny(), **({"backend": "auto", "device": "cpu", "amp": "off"} | choice))
-
-
-def test_openvino_elsewhere_than_on_a_cpu_is_refused():
-    with pytest.raises(InputError, match="--device cpu"):
-        RUNNERS["openvino"](tiny(), torch.device("meta"), "off")
+        make_runner(tiny(), Engine(**({"backend": "auto", "device": "cpu", "amp": "off"} | choice)))

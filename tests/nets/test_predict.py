@@ -1,14 +1,16 @@
 import json
 import math
 import weakref
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from mot.errors import InputError
-from nets.predict import Calibration, Predictor, PredictSettings, TrainedNet, input_size, load_net
+from nets.notes import Calibration, NetNotes
+from nets.predict import Predictor, PredictSettings, TrainedNet, input_size, load_net
+from nets.runner import Model, Runner
 from nets.settings import NetSettings
 from nets.weights import load_weights, save_weights
 
@@ -16,9 +18,12 @@ SIZE_HW = (32, 64)
 CELLS_HW = (8, 16)
 
 
-def predictor(runner, frames=3, heads=("density", "centre", "box"), **settings):
-    net = SimpleNamespace(settings=NetSettings(frames=frames, heads=heads))
-    return Predictor(TrainedNet(net, 32 * 64), PredictSettings(**settings), runner)
+def predictor(
+    run, frames=3, heads=("density", "centre", "box"), parallel=1, calibration=None, **settings
+):
+    notes = NetNotes(NetSettings(frames=frames, heads=heads), 32 * 64, calibration or Calibration())
+    trained = TrainedNet(notes, Model(Path("none"), heads, ()))
+    return Predictor(trained, PredictSettings(**settings), Runner("test", run, parallel))
 
 
 def numbered_frames(count):
@@ -174,9 +179,7 @@ def test_density_alone_gives_no_boxes_and_centres_alone_no_density():
 
 
 def test_calibration_maps_the_scores():
-    net = SimpleNamespace(settings=NetSettings(frames=3))
-    trained = TrainedNet(net, 32 * 64, Calibration((0.0, 1.0), (0.0, 0.5)))
-    machine = Predictor(trained, PredictSettings(), spot_runner)
+    machine = predictor(spot_runner, calibration=Calibration((0.0, 1.0), (0.0, 0.5)))
     prediction = next(machine.predict(numbered_frames(3), SIZE_HW))
     np.testing.assert_allclose(prediction.detections.score, 0.5 / (1 + math.exp(-2)), rtol=1e-6)
 
@@ -210,7 +213,7 @@ def test_settings_out_of_range_are_named(settings, flag):
 
 def test_weights_come_back_as_they_were_saved(tiny_weights):
     trained = load_net(tiny_weights)
-    assert trained.net.settings.frames == 3 and trained.test_px == 64 * 64
+    assert trained.net.settings.frames == 3 and trained.notes.test_px == 64 * 64
     assert not trained.net.training
     state, _ = load_weights(tiny_weights)
     for name, value in trained.net.state_dict().items():
@@ -227,7 +230,7 @@ def changed_notes(tiny_weights, path, **changes):
 def test_a_stored_calibration_is_read(tiny_weights, tmp_path):
     text = json.dumps([[0.1, 0.9], [0.0, 1.0]])
     path = changed_notes(tiny_weights, tmp_path / "net.safetensors", calibration=text)
-    assert load_net(path).calibration == Calibration((0.1, 0.9), (0.0, 1.0))
+    assert load_net(path).notes.calibration == Calibration((0.1, 0.9), (0.0, 1.0))
 
 
 @pytest.mark.parametrize(
