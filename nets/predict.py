@@ -262,19 +262,19 @@ class Predictor:
         parallel = self.runner.parallel
         if parallel == 1:
             for window in windows:
-                yield window, self.runner(self._batch(window))
+                yield window, self.runner(self.batch(window))
             return
         with ThreadPoolExecutor(parallel, "net") as pool:
 
             def begun() -> Iterator[tuple[Window, Future[Maps]]]:
                 for window in windows:
-                    yield window, pool.submit(self.runner, self._batch(window))
+                    yield window, pool.submit(self.runner, self.batch(window))
 
             # One is waited for, one waits for its place in the queue.
             for window, future in run_ahead(begun, max(1, parallel - 1), name="windows"):
                 yield window, future.result()
 
-    def _batch(self, window: Window) -> Batch:
+    def batch(self, window: Window) -> Batch:
         """A window as the net takes it; a short one is filled up with its last frame."""
         filled = window + [window[-1]] * (self.frames - len(window))
         clip = np.stack([image for _, image in filled])
