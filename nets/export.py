@@ -109,7 +109,8 @@ def export(flags: ExportFlags) -> Exported:
     with form.staged(out) as staged:
         form.write(staged, model_of(trained.net, notes), notes, clips)
         size = sum(path.stat().st_size for path in form.files(staged))
-        predictor = Predictor(load_net(staged), PredictSettings(device="cpu", amp=_amp(flags)))
+        settings = PredictSettings(backend=form.backend, device="cpu", amp=_amp(flags))
+        predictor = Predictor(load_net(staged), settings)
         maps = differences(torch, predictor, samples, notes)
         require_near(maps, flags.tolerance or LIMITS[flags.precision], out)
     found = people_found(torch, samples), people_found(predictor, samples)

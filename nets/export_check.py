@@ -1,4 +1,4 @@
-"""Does an exported net say what torch says? Its maps, cell by cell, and the people that it finds."""
+"""Does an exported net say what torch says? Its maps cell by cell, and the people it finds."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ LAYOUT = "NTCHW"
 
 
 def write_onnx(path: Path, model: Model, notes: NetNotes, clips: list[Batch]) -> None:
-    """One file, weights inside; the notes are its metadata_props. fp16 halves stored weights only."""
+    """One file, weights inside; the notes are its metadata_props. fp16: stored weights only."""
     import onnx  # type: ignore[import-untyped]
 
     graph = onnx.load_from_string(run_onnx.to_onnx(model))
@@ -99,6 +99,7 @@ class Format:
         suffix: of its name.
         precisions: that it can hold.
         packages: what writing and checking it needs.
+        backend: what computes it for the check.
         write: to a path, of a model of a torch module and its notes; clips are for int8.
         beside: suffixes of the files that come with it, of the same name.
     """
@@ -106,6 +107,7 @@ class Format:
     suffix: str
     precisions: tuple[str, ...]
     packages: tuple[str, ...]
+    backend: str
     write: Write
     beside: tuple[str, ...] = ()
 
@@ -128,13 +130,14 @@ class Format:
 
 
 FORMATS = {
-    "onnx": Format(".onnx", ("fp32", "fp16", "int8"), ("onnx", "onnxruntime"), write_onnx),
+    "onnx": Format(".onnx", ("fp32", "fp16", "int8"), ("onnx", "onnxruntime"), "onnx", write_onnx),
     "openvino": Format(
         run_openvino.XML,
         ("fp32", "fp16", "int8"),
         ("openvino",),
+        "openvino",
         write_openvino,
         beside=(run_openvino.BIN,),
     ),
-    "torchscript": Format(run_torch.TORCHSCRIPT, ("fp32", "bf16"), (), write_torchscript),
+    "torchscript": Format(run_torch.TORCHSCRIPT, ("fp32", "bf16"), (), "torch", write_torchscript),
 }

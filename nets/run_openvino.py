@@ -72,7 +72,8 @@ def metadata(path: Path) -> dict[str, str]:
     section = NOTES if path.suffix.lower() == XML else ONNX_NOTES
     if not graph.has_rt_info([section]):
         return {}
-    return {key: str(value.value) for key, value in graph.get_rt_info([section]).items()}
+    noted = graph.get_rt_info([section]).value
+    return {str(key): str(value) for key, value in noted.items()}
 
 
 def _read_file(path: Path) -> Any:

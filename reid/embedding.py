@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,12 @@ class CropEmbedder:
         return np.concatenate(rows)
 
 
+@lru_cache(maxsize=1)
+def crop_embedder(net: Embedder, engine: Engine) -> CropEmbedder:
+    """The same for the same net, which must not change any more: compiling takes a second."""
+    return CropEmbedder(net, engine)
+
+
 class _Unit(nn.Module):
     """Crops (B, 3, H, W) uint8 to embeddings of length 1, as a dict of one map."""
 
@@ -51,4 +58,5 @@ class _Unit(nn.Module):
         self.net = net
 
     def forward(self, crops: Tensor) -> dict[str, Tensor]:
+        """Return the embeddings by their name."""
         return {OUTPUT: F.normalize(self.net(crops)[1], dim=1)}

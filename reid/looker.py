@@ -13,7 +13,7 @@ from nets.backends import Engine
 from reid.camera import CameraMotion
 from reid.crops import cut
 from reid.embedder import Embedder
-from reid.embedding import CropEmbedder
+from reid.embedding import crop_embedder
 from reid.settings import LinkerSettings
 from reid.sight import Look, Sight
 
@@ -43,7 +43,6 @@ class Looker:
         self.camera = None if settings.camera == "none" else CameraMotion(settings.camera)
         self._size = np.array(size_wh, np.float64)
         self._engine = engine
-        self._embed: CropEmbedder | None = None  # made when somebody is first looked at
 
     def __call__(self, image: Image, detections: Boxes, *, count: float | None = None) -> Sight:
         """See a frame; call it for every frame in order.
@@ -74,5 +73,5 @@ class Looker:
         # A filter's box may lie just outside; there is always a pixel of the frame to look at.
         boxes[:, :2] = np.clip(boxes[:, :2], 1 - boxes[:, 2:], (width - 1, height - 1))
         crops = (cut(image, box, embedder.settings.size) for box in boxes)
-        self._embed = self._embed or CropEmbedder(embedder, self._engine)
-        return self._embed(crops)
+        # Made when somebody is looked at for the first time: in many videos nobody is.
+        return crop_embedder(embedder, self._engine)(crops)
