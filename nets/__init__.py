@@ -11,7 +11,7 @@ What a notebook needs of it, imported when it is first asked for:
 'torch fp32'
 >>> predictions = list(predictor.predict_images(images))  # uint8 RGB (H, W, 3), in order of time
 >>> predictions[0].frame, predictions[0].density.shape
-(1, (16, 24))
+(1, (16, 16))
 >>> bool(predictions[0].count > 0)  # people, by density
 True
 >>> predictions[0].detections.ltwh.shape[1]  # left, top, width, height in pixels of the image

@@ -1,5 +1,8 @@
+import doctest
 import json
 import math
+import threading
+import time
 import weakref
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import nets
 from mot.errors import InputError
 from nets.notes import Calibration, NetNotes
 from nets.predict import Predictor, PredictSettings, TrainedNet, input_size, load_net
@@ -116,6 +120,54 @@ def test_holds_one_window_of_frames(overlap):
     machine = predictor(WindowRunner(), 5, heads=("density",), overlap=overlap)
     most = max(len(living) for _ in machine.predict(frames(), SIZE_HW))
     assert most <= 5 + 2  # and the one that is looked at, and the one that comes next
+
+
+def slow_at_first(clips):
+    """The earlier a window, the longer it takes."""
+    first = numbers_of(clips)[0]
+    time.sleep(0.02 if first < 4 else 0.0)
+    return WindowRunner()(clips)
+
+
+@pytest.mark.parametrize(("frames", "overlap"), [(1, 0), (3, 2)])
+def test_windows_at_once_give_what_one_after_the_other_gives(frames, overlap):
+    heads = ("density",)
+    for parallel in (2, 3):
+        machine = predictor(slow_at_first, frames, heads, parallel, overlap=overlap)
+        found = list(machine.predict(numbered_frames(9), SIZE_HW))
+        assert [p.frame for p in found] == list(range(1, 10))
+        density = [p.density[0, 0] for p in found]
+        np.testing.assert_allclose(density, fused_by_hand(9, frames, overlap), rtol=1e-5)
+
+
+def test_windows_at_once_wait_for_no_later_frame():
+    asked, go_on = [], threading.Event()
+
+    def frames():
+        for number, image in numbered_frames(3):
+            asked.append(number)
+            yield number, image
+            assert go_on.wait(10)
+
+    stream = predictor(WindowRunner(), 1, ("density",), 2).predict(frames(), SIZE_HW)
+    assert next(stream).frame == 1 and asked == [1]
+    go_on.set()
+    assert [p.frame for p in stream] == [2, 3]
+
+
+def test_a_reader_that_stops_early_leaves_no_thread_and_a_failure_is_its_own():
+    before = threading.active_count()
+    stream = predictor(slow_at_first, 1, ("density",), 2).predict(numbered_frames(99), SIZE_HW)
+    next(stream)
+    stream.close()
+    assert threading.active_count() == before
+
+    def fail(clips):
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        list(predictor(fail, 1, ("density",), 2).predict(numbered_frames(5), SIZE_HW))
+    assert threading.active_count() == before
 
 
 def test_asks_for_no_more_frames_than_a_window():
@@ -271,3 +323,19 @@ def test_other_files_are_refused(tiny_weights, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             load_net(path)
+
+
+def test_the_notebook_example_holds(tiny_weights):
+    images = [np.full((64, 96, 3), 40 * k, np.uint8) for k in range(4)]
+    names = {"weights": str(tiny_weights), "images": images}
+    [example] = doctest.DocTestFinder(recurse=False).find(nets, "nets", globs=names)
+    assert doctest.DocTestRunner().run(example).failed == 0 < len(example.examples)
+
+
+def test_images_of_any_size_have_boxes_in_their_own_pixels(tiny_weights):
+    machine = Predictor(load_net(tiny_weights), PredictSettings(backend="torch", amp="off"))
+    images = [np.full((128, 192, 3), 120, np.uint8)] * 2
+    found = list(machine.predict_images(images))
+    assert max(p.detections.ltwh[:, 0].max() for p in found) > 96  # the net saw 64 columns
+    assert [p.image.shape for p in found] == [(64, 64, 3)] * 2
+    assert list(machine.predict_images([])) == []
