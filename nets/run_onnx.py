@@ -70,7 +70,11 @@ def _open(model: bytes | str, provider: str, threads: int) -> Any:
 
 
 def to_onnx(model: Model) -> bytes:
-    """A module as an ONNX file, open axes open and named, weights inside."""
+    """A module as an ONNX file, open axes open and named, weights inside.
+
+    Raises:
+        InputError: ONNX has no words for something that the module does.
+    """
     buffer = io.BytesIO()
     # Cells of the maps follow the input's size.
     cells: dict[str, dict[int, str]] = {}
@@ -79,6 +83,16 @@ def to_onnx(model: Model) -> bytes:
     else:
         cells = {name: {0: str(model.axes[0])} for name in model.outputs}
     axes: dict[str, Any] = {INPUT: _open_axes(model), **cells}
+    try:
+        _export(model, buffer, axes)
+    except torch.onnx.errors.OnnxExporterError as error:
+        reason = str(error).splitlines()[0]
+        remedy = "use another backend"
+        raise InputError("ONNX", "a net that it can hold", reason, remedy) from error
+    return buffer.getvalue()
+
+
+def _export(model: Model, buffer: io.BytesIO, axes: dict[str, Any]) -> None:
     with torch.inference_mode(), warnings.catch_warnings():
         # Shape checks compare lengths, of which some are open; and this exporter, which needs no
         # more packages, is not torch's newest.
@@ -93,7 +107,6 @@ def to_onnx(model: Model) -> bytes:
             output_names=list(model.outputs),
             dynamic_axes=axes,
         )
-    return buffer.getvalue()
 
 
 def _open_axes(model: Model) -> dict[int, str]:

@@ -42,9 +42,9 @@ def test_looks_are_embeddings_of_the_boxes_wherever_the_frame_was_resized(embedd
 def test_whatever_computes_embeddings_they_are_torchs(frame, backend, stripes):
     pytest.importorskip(RUNNERS[backend].package, reason=f"{backend} is not installed")
     torch.manual_seed(0)
-    shape = {"backbone": "small", "width": 0.25, "channels": 16, "size": (32, 16)}
+    shape = {"backbone": "small", "width": 0.25, "channels": 16, "size": (64, 16)}
     net = Embedder(EmbedderSettings(**shape, stripes=stripes)).eval()
-    crops = [cut(frame, np.array([k, 5.0, 16, 32]), (32, 16)) for k in range(5)]
+    crops = [cut(frame, np.array([k, 5.0, 16, 32]), (64, 16)) for k in range(5)]
     fast = CropEmbedder(net, Engine(backend, "cpu"))
     for some in (crops[:1], crops, crops[:2], []):
         np.testing.assert_allclose(fast(some), embed(net, some, mirror=False), atol=1e-5)
