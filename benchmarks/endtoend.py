@@ -72,6 +72,7 @@ class Ours:
 
     weights: str | None
     test_px: int
+    amp: str
     online: bool
 
     @property
@@ -79,11 +80,12 @@ class Ours:
         """What the table calls it."""
         weights = Path(self.weights).name if self.weights else "shipped weights"
         size = f", {self.test_px} px" if self.test_px else ""
-        return f"ours: {weights}{size}{', online' if self.online else ''}"
+        amp = "" if self.amp == "auto" else f", bf16 {self.amp}"
+        return f"ours: {weights}{size}{amp}{', online' if self.online else ''}"
 
     def follow(self, video: Path, frames: int, out: Path) -> int:
         """Follow so many frames into files; returns the rows written."""
-        predictor, embedder = _ready(self.weights, self.test_px)
+        predictor, embedder = _ready(self.weights, self.test_px, self.amp)
         footage = footage_of(open_video(video), max_frames=frames)
         counter = Counter([], [], footage.fps)
         linker = linker_settings("byte", online=self.online)
@@ -97,8 +99,8 @@ class Ours:
 
 
 @lru_cache(maxsize=1)
-def _ready(weights: str | None, test_px: int) -> tuple[Predictor, Embedder | None]:
-    settings = PredictSettings(test_px=test_px, device="cpu")
+def _ready(weights: str | None, test_px: int, amp: str) -> tuple[Predictor, Embedder | None]:
+    settings = PredictSettings(test_px=test_px, device="cpu", amp=amp)
     return Predictor(load_net(weights), settings), choose_embedder("auto")
 
 
@@ -258,15 +260,17 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="folder with the peers' OpenVINO models")
     parser.add_argument("--weights", nargs="+", default=[""], help="'' = those that ship")
     parser.add_argument("--test-px", type=int, nargs="+", default=[0], help="0 = the weights' own")
+    parser.add_argument("--amp", nargs="+", default=["auto"], help="bf16: auto, on, off")
     parser.add_argument("--online", action="store_true", help="ours links online, as ByteTrack")
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 130)
     contestants: list[Contestant] = [
-        Ours(weights or None, test_px, args.online)
+        Ours(weights or None, test_px, amp, args.online)
         for weights in args.weights
         for test_px in args.test_px
+        for amp in args.amp
     ]
     contestants += find_peers(args.peers, console)
     processes = start(contestants, args.video, console)
