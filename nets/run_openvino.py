@@ -90,6 +90,11 @@ def _read_file(path: Path) -> Any:
         raise InputError(path, "a model that OpenVINO reads", reason, remedy) from error
 
 
+# OpenVINO's Python side sets itself up at its first inference, and hangs where two threads do so
+# at once: whatever is compiled is run once, by one thread at a time, before others may.
+_ALONE = threading.Lock()
+
+
 class _Compiled:
     """A graph compiled for the shape at hand, and its requests that are free."""
 
@@ -97,11 +102,10 @@ class _Compiled:
         self._graph, self._hints, self._steady = graph, hints, steady
         self._shape: tuple[int, ...] | None = None
         self._free: SimpleQueue[Any] = SimpleQueue()
-        self._lock = threading.Lock()
 
     def requests(self, shape: tuple[int, ...]) -> SimpleQueue[Any]:
         """The queue to take a request for this shape from, and to put it back into."""
-        with self._lock:
+        with _ALONE:
             if self._shape is None or (self._steady and shape != self._shape):
                 self._compile(shape)
             return self._free
@@ -114,6 +118,8 @@ class _Compiled:
             graph = graph.clone()
             graph.reshape(list(shape))
         compiled = ov.Core().compile_model(graph, "CPU", self._hints)
+        requests = [compiled.create_infer_request() for _ in range(self._hints["NUM_STREAMS"])]
+        np.array(requests[0].infer([np.zeros(shape, np.uint8)], share_inputs=True)[0])
         self._shape, self._free = shape, SimpleQueue()
-        for _ in range(self._hints["NUM_STREAMS"]):
-            self._free.put(compiled.create_infer_request())
+        for request in requests:
+            self._free.put(request)

@@ -1,4 +1,6 @@
 import importlib.util
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -132,3 +134,21 @@ def test_batches_at_once_do_not_mix(backend):
         together = [maps["density"] for maps in pool.map(run, clips)]
     for mine, theirs in zip(alone, together, strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.slow
+def test_the_first_batches_of_a_process_may_come_at_once():
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    code = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from nets.backends import Engine, make_runner\n"
+        "from tests.nets.test_backends import clip, tiny\n"
+        "run = make_runner(tiny(), Engine('openvino', 'cpu', 'off'))\n"
+        "with ThreadPoolExecutor(4) as pool:\n"
+        "    print(len(list(pool.map(run, [clip()] * 8))))\n"
+    )
+    for _ in range(3):  # a hang is a matter of chance
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True
+        )
+        assert done.stdout.strip() == "8"
