@@ -76,7 +76,8 @@ class EvalFlags:
     out: str = "runs/eval"
     """Folder of the run: <sequence>.txt, .counts.csv and .json, scores.json, report.html."""
     weights: str | None = None
-    """Weights of a net (.safetensors); none = those that come with Footfall."""
+    """Weights of a net (.safetensors), or what python -m nets.export made of it (.onnx, .xml,
+    .torchscript); none = those that come with Footfall."""
     detections: str = "net"
     """net: boxes by the net; public: those in det/det.txt, which need no frames."""
     linker: str = "byte"

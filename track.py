@@ -59,7 +59,8 @@ class TrackFlags:
     """Folder of the run; files begin with the source's name: .txt (MOT rows), .csv and .parquet
     (frame, time, id, box, score), .counts.csv (density count, tracks), .json (summary)."""
     weights: str | None = None
-    """Weights of a net (.safetensors); none = those that come with Footfall."""
+    """Weights of a net (.safetensors), or what python -m nets.export made of it (.onnx, .xml,
+    .torchscript); none = those that come with Footfall."""
     boxes: str | None = None
     """Link these detections (MOT text) in the place of a net's."""
     linker: str = "byte"

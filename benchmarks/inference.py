@@ -16,8 +16,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from nets.backends import RUNNERS, make_runner
+from nets.backends import RUNNERS, Engine, make_runner
 from nets.frame_stack import build_net
+from nets.notes import NetNotes
+from nets.predict import model_of
 from nets.settings import NetSettings
 
 FRAMES = 5
@@ -55,7 +57,8 @@ def reference(size_hw: tuple[int, int]) -> Pass:
 def ours(settings: NetSettings, backend: str, size_hw: tuple[int, int]) -> Pass:
     """One clip of T frames through a net, from uint8 frames to maps."""
     torch.manual_seed(0)
-    runner = make_runner(build_net(settings), backend=backend, device="cpu", amp="auto")
+    model = model_of(build_net(settings).eval(), NetNotes(settings, size_hw[0] * size_hw[1]))
+    runner = make_runner(model, Engine(backend, "cpu"))
     clip = np.random.default_rng(0).integers(0, 256, (1, FRAMES, 3, *size_hw), dtype=np.uint8)
     return lambda: runner(clip)
 
@@ -83,7 +86,7 @@ def main() -> None:
     passes: dict[str, Pass] = {first: reference(size_hw)}
     frames = {first: 1}
     for name, settings in NETS.items():
-        for backend in RUNNERS:
+        for backend in (name for name, way in RUNNERS.items() if way.installed):
             key = f"{name} | {backend}"
             passes[key], frames[key] = ours(settings, backend, size_hw), FRAMES
     seconds = measure(passes, args.repeats)

@@ -5,20 +5,17 @@ The way from `mot.sequence` into everything that looks at pixels.
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import os
-import queue
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+from mot.ahead import run_ahead
 from mot.errors import InputError
 from mot.images import Image, read_image, read_resized
 from mot.sequence import Sequence
 from mot.videofile import Shape, decode_video
 
 Numbered = tuple[int, Image]
-POLL_S = 0.1  # how often a waiting decoder looks whether its reader is gone
+DECODER = "decode-ahead"  # name of the thread
 
 
 def stream_frames(
@@ -63,7 +60,7 @@ def stream_frames(
     wanted = range(first, last + 1, step)
     shape = Shape((sequence.height, sequence.width), size_hw)
     decode = _decode_video_file if sequence.frames_at.is_file() else _decode_images
-    return decode_ahead(lambda: decode(sequence, wanted, shape), ahead)
+    return run_ahead(lambda: decode(sequence, wanted, shape), ahead, name=DECODER)
 
 
 def _decode_images(sequence: Sequence, wanted: range, shape: Shape) -> Iterator[Numbered]:
@@ -120,71 +117,3 @@ def _decode_video_file(sequence: Sequence, wanted: range, shape: Shape) -> Itera
             "its end",
             "copy or encode the video again, or correct seqLength in seqinfo.ini",
         )
-
-
-class _Failure:
-    """An exception on its way from the decoding thread to the reader."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
-_End = None
-_Item = Numbered | _Failure | None
-
-
-def decode_ahead(
-    start: Callable[[], Iterator[Numbered]], ahead: int, *, drop: bool = False
-) -> Iterator[Numbered]:
-    """Run a generator in a thread, at most `ahead` items before its reader.
-
-    Args:
-        start: makes the generator; called in the thread, which closes it as well.
-        ahead: items that wait at most.
-        drop: a full queue loses its oldest item instead of keeping the generator waiting.
-    """
-    waiting: queue.Queue[_Item] = queue.Queue(maxsize=ahead)
-    stopped = threading.Event()
-
-    def put(item: _Item) -> bool:
-        while not stopped.is_set():
-            if drop and waiting.full():
-                with contextlib.suppress(queue.Empty):
-                    waiting.get_nowait()
-            with contextlib.suppress(queue.Full):
-                waiting.put(item, timeout=POLL_S)
-                return True
-        return False
-
-    def decode() -> None:
-        source = start()
-        try:
-            for item in source:
-                if not put(item):
-                    return
-            put(_End)
-        except BaseException as error:  # whatever it is, it belongs to the reader
-            put(_Failure(error))
-        finally:
-            source.close()  # type: ignore[attr-defined]
-
-    thread = threading.Thread(target=decode, name="decode-ahead", daemon=True)
-
-    def stop() -> None:
-        stopped.set()
-        # An empty place lets a thread that is about to put find out at once.
-        with contextlib.suppress(queue.Empty):
-            waiting.get_nowait()
-        thread.join()
-
-    # A thread still inside a decoder when the interpreter is taken down aborts the process.
-    atexit.register(stop)
-    thread.start()
-    try:
-        while (item := waiting.get()) is not _End:
-            if isinstance(item, _Failure):
-                raise item.error
-            yield item
-    finally:
-        atexit.unregister(stop)
-        stop()

@@ -16,9 +16,10 @@ from typing import Any
 import av
 import cv2
 
+from mot.ahead import run_ahead
 from mot.errors import InputError
 from mot.footage import Footage, Size
-from mot.frames import decode_ahead
+from mot.frames import DECODER
 from mot.images import Image, resize
 from mot.videofile import Shape, to_rgb
 
@@ -93,7 +94,7 @@ def open_live(
                     if shown == max_frames:
                         return
 
-        return decode_ahead(frames, AHEAD, drop=facts.endless)
+        return run_ahead(frames, AHEAD, name=DECODER, drop=facts.endless)
 
     count = max_frames or None
     size = facts.width, facts.height

@@ -73,7 +73,8 @@ class Backbone(nn.Module):
             The same shape, about zero mean and unit variance over natural images.
         """
         scale = self.std.reciprocal()
-        repeats = (1, images.shape[1] // 3, 1, 1)
+        # A number, not the images' own length: an exported graph holds the result as a constant.
+        repeats = (1, self.in_channels // 3, 1, 1)
         return torch.addcmul((-self.mean * scale).repeat(repeats), images, scale.repeat(repeats))
 
     def forward(self, images: Tensor) -> list[Tensor]:

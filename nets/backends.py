@@ -1,115 +1,153 @@
-"""How a window of frames is computed: torch, or OpenVINO on a CPU.
+"""How nets are computed: by OpenVINO, ONNX Runtime or torch, as asked for or as installed.
 
-A runner maps clips (1, T, 3, H, W) uint8 to the maps of nets.frame_stack, each (1, T, C, h, w)
-float32. Adding one is a function here and a line in `RUNNERS`.
+Adding a way is a file with a `runner` (`nets.runner`) and a line in `RUNNERS`.
 """
 
 from __future__ import annotations
 
-import warnings
+import importlib.util
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
 
 from mot.errors import InputError
-from nets.frame_stack import FrameStack
+from nets import run_onnx, run_openvino, run_torch
+from nets.runner import MODULE, Model, Place, Runner
 from nets.training import choose_device, use_bf16
 
-FloatMap = npt.NDArray[np.float32]
-Runner = Callable[[npt.NDArray[np.uint8]], dict[str, FloatMap]]
 
+@dataclass(frozen=True)
+class Engine:
+    """How to compute, as a user asks for it.
 
-def make_runner(net: FrameStack, *, backend: str, device: str, amp: str) -> Runner:
-    """Choose and build a runner.
-
-    Args:
-        net: with weights.
-        backend: torch, openvino or auto: OpenVINO where the device is a CPU, because it is 1.3 to 2
-            times as fast there (`python -m benchmarks.inference`).
+    Attributes:
+        backend: a key of `RUNNERS`, or auto.
         device: cpu, cuda, mps or auto.
-        amp: bf16 on, off or auto.
+        amp: bf16 arithmetic: on, off or auto.
+    """
+
+    backend: str = "auto"
+    device: str = "auto"
+    amp: str = "auto"
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A way to compute.
+
+    Attributes:
+        package: what must be installed.
+        reads: forms of models (`Model.form`).
+        devices: types of devices; none = all of torch's.
+        bf16: whether it can calculate in bf16.
+        make: of a model and a place, the runner.
+        metadata: text by key that a file which it reads carries.
+    """
+
+    package: str
+    reads: tuple[str, ...]
+    devices: tuple[str, ...]
+    bf16: bool
+    make: Callable[[Model, Place], Runner]
+    metadata: Callable[[Path], dict[str, str]]
+
+    @property
+    def installed(self) -> bool:
+        """Whether its package is there."""
+        return importlib.util.find_spec(self.package) is not None
+
+    def computes_on(self, device: torch.device) -> bool:
+        """Whether it can use a device."""
+        return not self.devices or device.type in self.devices
+
+
+# The fastest on a CPU first (`python -m benchmarks.inference`).
+RUNNERS = {
+    "openvino": Backend(
+        package="openvino",
+        reads=run_openvino.READS,
+        devices=("cpu",),
+        bf16=True,
+        make=run_openvino.runner,
+        metadata=run_openvino.metadata,
+    ),
+    "onnx": Backend(
+        package="onnxruntime",
+        reads=run_onnx.READS,
+        devices=("cpu", "cuda"),
+        bf16=False,
+        make=run_onnx.runner,
+        metadata=run_onnx.metadata,
+    ),
+    "torch": Backend(
+        package="torch",
+        reads=run_torch.READS,
+        devices=(),
+        bf16=True,
+        make=run_torch.runner,
+        metadata=run_torch.metadata,
+    ),
+}
+FILES = {form for backend in RUNNERS.values() for form in backend.reads} - {MODULE}
+
+
+def make_runner(model: Model, engine: Engine) -> Runner:
+    """Choose a backend and let it make a runner.
+
+    `auto` is the first of `RUNNERS` that is installed and reads the model; elsewhere than on a CPU
+    the last.
 
     Raises:
-        InputError: unknown backend or device.
+        InputError: unknown backend or device; a backend that is not installed, or cannot do this.
     """
-    place = choose_device(device)
-    if backend == "auto":
-        backend = "openvino" if place.type == "cpu" else "torch"
-    if backend not in RUNNERS:
-        raise InputError("--backend", f"auto or {', '.join(RUNNERS)}", backend, "choose another")
-    return RUNNERS[backend](net.eval(), place, amp)
+    device = choose_device(engine.device)
+    name = _fastest(model, device) if engine.backend == "auto" else engine.backend
+    if name not in RUNNERS:
+        raise InputError("--backend", f"auto or {', '.join(RUNNERS)}", name, "choose another")
+    backend = RUNNERS[name]
+    _require_usable(name, backend, model, device)
+    bf16 = use_bf16(engine.amp, device)
+    if engine.amp == "on" and not backend.bf16:
+        raise InputError("--amp", f"auto or off with {name}", "on", "leave it out")
+    return backend.make(model, Place(device, bf16 and backend.bf16, torch.get_num_threads()))
 
 
-def torch_runner(net: FrameStack, device: torch.device, amp: str) -> Runner:
-    """Run windows with torch."""
-    bf16 = use_bf16(amp, device)
-    placed = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def run(clips: npt.NDArray[np.uint8]) -> dict[str, FloatMap]:
-        images = torch.from_numpy(clips).to(device)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            maps = placed(images)
-        return {name: values.float().cpu().numpy() for name, values in maps.items()}
-
-    return run
+def _fastest(model: Model, device: torch.device) -> str:
+    able = [name for name in _readers(model.form) if RUNNERS[name].computes_on(device)]
+    if not able:
+        expected = f"a device for {' or '.join(_readers(model.form))}"
+        raise InputError(model.file, expected, device.type, "use --device cpu")
+    return able[0] if device.type == "cpu" else able[-1]
 
 
-class _AsTuple(nn.Module):
-    """A net whose maps come as a tuple: what a traced graph can return."""
+def read_metadata(path: Path) -> dict[str, str]:
+    """Text by key that a file of one of `FILES` carries.
 
-    def __init__(self, net: FrameStack) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, clips: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.net(clips).values())
+    Raises:
+        InputError: a file that cannot be read, or nothing installed that reads it.
+    """
+    return RUNNERS[_readers(path.suffix.lower())[0]].metadata(path)
 
 
-def _traced(net: FrameStack, clips: npt.NDArray[np.uint8]) -> Any:
-    """Graph of a net for clips of one shape; frozen, because OpenVINO reads that twice as fast."""
-    with torch.inference_mode(), warnings.catch_warnings():
-        # Shape checks compare lengths, which are constants of the trace: nothing to warn of.
-        warnings.simplefilter("ignore")
-        example = torch.from_numpy(clips)
-        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-            _AsTuple(net).eval(), example, check_trace=False
-        )
-        return torch.jit.freeze(traced)
+def _readers(form: str) -> list[str]:
+    """Backends that are installed and read a form of model, the fastest on a CPU first."""
+    readers = {name: backend for name, backend in RUNNERS.items() if form in backend.reads}
+    able = [name for name, backend in readers.items() if backend.installed]
+    if not able:
+        packages = " or ".join(backend.package for backend in readers.values())
+        raise InputError(f"a {form} file", packages, "neither is installed", "pip install one")
+    return able
 
 
-def openvino_runner(net: FrameStack, device: torch.device, amp: str) -> Runner:
-    """Run windows with OpenVINO; the graph is compiled for each input size on first sight."""
-    if device.type != "cpu":
-        raise InputError("--backend", "torch on this device", "openvino", "use --device cpu")
-    import openvino as ov
-
-    names = tuple(net.heads.maps)
-    compiled: dict[tuple[int, ...], Any] = {}
-    hints = {
-        "INFERENCE_PRECISION_HINT": "bf16" if use_bf16(amp, device) else "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),  # one knob for both: OMP_NUM_THREADS
-    }
-
-    def compile_for(clips: npt.NDArray[np.uint8]) -> Any:
-        graph = ov.convert_model(_traced(net, clips), input=[(list(clips.shape), np.uint8)])
-        return ov.Core().compile_model(graph, "CPU", hints)
-
-    def run(clips: npt.NDArray[np.uint8]) -> dict[str, FloatMap]:
-        if clips.shape not in compiled:
-            compiled.clear()
-            compiled[clips.shape] = compile_for(clips)
-        results = compiled[clips.shape](clips)
-        return {name: np.array(results[k]) for k, name in enumerate(names)}
-
-    return run
-
-
-RUNNERS: dict[str, Callable[[FrameStack, torch.device, str], Runner]] = {
-    "torch": torch_runner,
-    "openvino": openvino_runner,
-}
+def _require_usable(name: str, backend: Backend, model: Model, device: torch.device) -> None:
+    if not backend.installed:
+        remedy = f"pip install {backend.package}, or --backend auto"
+        raise InputError(f"--backend {name}", f"{backend.package}", "it is not installed", remedy)
+    if not backend.computes_on(device):
+        raise InputError("--backend", "torch on this device", name, "use --device cpu")
+    if model.form not in backend.reads:
+        files = ", ".join(form for form in backend.reads if form != MODULE)
+        expected = f"weights (.safetensors) or a file that it reads ({files})"
+        raise InputError(f"--backend {name}", expected, model.file, "use --backend auto")

@@ -24,14 +24,8 @@ from mot.errors import InputError, one_line_errors
 from mot.frames import stream_frames
 from mot.progress import progress_bar
 from mot.sequence import Sequence, data_root, find_sequence
-from nets.predict import (
-    CALIBRATION,
-    Calibration,
-    Predictor,
-    PredictSettings,
-    input_size,
-    load_net,
-)
+from nets.notes import CALIBRATION, Calibration
+from nets.predict import Predictor, PredictSettings, input_size, load_net
 from nets.weights import load_weights, save_weights
 
 HIT_IOU = 0.5

@@ -11,6 +11,7 @@ from mot.annotations import read_detections
 from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.images import Image
+from nets.backends import Engine
 from nets.predict import FramePrediction, input_size
 from nets.training import choose_device
 
@@ -29,7 +30,7 @@ class GivenBoxes:
     backend = "boxes"
 
     def __init__(self, detections: Boxes, *, device: str = "auto") -> None:
-        self.device = str(choose_device(device))
+        self.engine = Engine(device=str(choose_device(device)))
         self._detections = detections[np.argsort(detections.frame, kind="stable")]
 
     def input_size(self, size_hw: tuple[int, int]) -> tuple[int, int]:

@@ -6,10 +6,11 @@ memory.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,21 +18,21 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from labelmaps.peaks import find_peaks
+from mot.ahead import run_ahead
 from mot.boxes import Boxes
 from mot.errors import InputError, require_setting
+from mot.images import resize
 from mot.shapes import expect
-from nets.backends import Runner, make_runner
+from nets.backends import FILES, Engine, make_runner, read_metadata
 from nets.frame_stack import FrameStack, build_net
-from nets.settings import NetSettings
-from nets.training import choose_device
+from nets.notes import LEAST_PX, SIZE_GRID, Calibration, FloatMap, NetNotes
+from nets.runner import Batch, Maps, Model, Runner
+from nets.shipped import default_weights
 from nets.weights import check_state, load_weights
 
-FloatMap = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
+Window = list[tuple[int, Image]]
 Fused = tuple[int, Image, dict[str, FloatMap]]
-CALIBRATION = "calibration"  # key of a weights file's metadata
-SIZE_GRID = 32  # input sizes are multiples of this many pixels: every stride divides them
-LEAST_PX = f"at least {SIZE_GRID**2} pixels"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class PredictSettings:
     nms_iou: float = 0.6
     """Overlap above which the weaker of two detections gives way."""
     backend: str = "auto"
-    """torch, openvino or auto (openvino on a CPU, else torch)."""
+    """openvino, onnx, torch or auto (on a CPU the first of them that is installed, else torch)."""
     device: str = "auto"
     """cpu, cuda, mps or auto."""
     amp: str = "auto"
@@ -61,6 +62,11 @@ class PredictSettings:
         require("min_score", 0 <= self.min_score <= 1, "a score in 0..1")
         require("nms_iou", 0 < self.nms_iou <= 1, "an overlap in (0, 1]")
         require("amp", self.amp in ("auto", "on", "off"), "auto, on or off")
+
+    @property
+    def engine(self) -> Engine:
+        """What is to compute."""
+        return Engine(self.backend, self.device, self.amp)
 
 
 @dataclass(frozen=True)
@@ -86,78 +92,65 @@ class FramePrediction:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """A rising curve from the centre head's score to the share of detections that are people.
-
-    Attributes:
-        score: knots, ascending.
-        share: 0..1 at the knots; between them linear, beyond them constant.
-
-    Raises:
-        InputError: no knots, or another number of shares than of scores.
-    """
-
-    score: tuple[float, ...] = (0.0, 1.0)
-    share: tuple[float, ...] = (0.0, 1.0)
-
-    def __post_init__(self) -> None:
-        if not self.score or len(self.score) != len(self.share):
-            got = f"{len(self.score)} scores, {len(self.share)} shares"
-            raise InputError("calibration", "a share for each score", got, "calibrate again")
-
-    def __call__(self, score: FloatMap) -> FloatMap:
-        """Map scores (N,) to shares (N,)."""
-        return np.interp(score, self.score, self.share).astype(np.float32)
-
-
-@dataclass(frozen=True)
 class TrainedNet:
-    """A net with its weights, in evaluation mode, and what else they carry.
+    """A net with its weights and its notes, whatever file they come from.
 
     Attributes:
-        net: the net.
-        test_px: pixels per frame that it was trained for.
-        calibration: of its scores (nets.calibrate); the scores as they are, where there is none.
+        notes: what it says of itself.
+        model: what computes its maps.
     """
 
-    net: FrameStack
-    test_px: int
-    calibration: Calibration = Calibration()
+    notes: NetNotes
+    model: Model
+
+    @property
+    def net(self) -> FrameStack:
+        """The torch module of a weights file.
+
+        Raises:
+            InputError: a net that was exported has none.
+        """
+        if not isinstance(self.model.source, FrameStack):
+            remedy = "name the weights that it was exported from"
+            raise InputError(self.model.file, "weights (.safetensors)", "an exported net", remedy)
+        return self.model.source
 
     def uncalibrated(self) -> TrainedNet:
         """The same with the scores as they are."""
-        return replace(self, calibration=Calibration())
+        return replace(self, notes=replace(self.notes, calibration=Calibration()))
 
 
-def load_net(path: Path | str) -> TrainedNet:
-    """Build the net that a weights file describes and load it.
+def load_net(path: Path | str | None = None) -> TrainedNet:
+    """Load a net: weights (.safetensors), or what `nets.export` made of them.
+
+    Args:
+        path: the file, its kind told by its suffix; None = the weights that come with Footfall.
 
     Raises:
         InputError: missing, truncated or foreign file, or weights of another shape.
     """
-    state, metadata = load_weights(Path(path))
-    missing = [name for name in ("settings", "test_px") if name not in metadata]
-    if missing:
-        got = f"a file whose metadata lacks {' and '.join(missing)}"
-        raise InputError(path, "weights of a Footfall net", got, "name RUN/weights.safetensors")
-    net = build_net(NetSettings.from_json(metadata["settings"], where=path))
+    path = default_weights(rendered=False) if path is None else Path(path)
+    if path.suffix.lower() not in FILES:
+        return _load_weights(path)
+    if not path.is_file():
+        raise InputError(path, "an exported net", "no such file", "name one with --weights FILE")
+    notes = NetNotes.from_metadata(read_metadata(path), path)
+    return TrainedNet(notes, model_of(path, notes))
+
+
+def _load_weights(path: Path) -> TrainedNet:
+    state, metadata = load_weights(path)
+    notes = NetNotes.from_metadata(metadata, path)
+    net = build_net(notes.settings)
     check_state(net, state, where=str(path))
     net.load_state_dict(state)
-    return TrainedNet(net.eval(), *_read_notes(metadata, path))
+    return TrainedNet(notes, model_of(net.eval(), notes))
 
 
-def _read_notes(metadata: Mapping[str, str], path: Path | str) -> tuple[int, Calibration]:
-    """What weights carry beside the net's settings: pixels per frame and the calibration."""
-    remedy = "train or calibrate the net again"
-    try:
-        score, share = json.loads(metadata.get(CALIBRATION, "[[0, 1], [0, 1]]"))
-        curve = Calibration(tuple(map(float, score)), tuple(map(float, share)))
-        test_px = int(metadata["test_px"])
-    except (TypeError, ValueError) as error:
-        raise InputError(path, "numbers as test_px and calibration", error, remedy) from error
-    if test_px < SIZE_GRID**2:
-        raise InputError(path, f"{LEAST_PX} per frame as test_px", test_px, remedy)
-    return test_px, curve
+def model_of(source: FrameStack | Path, notes: NetNotes) -> Model:
+    """A net, or a file that it was exported to, as something that a backend can compute."""
+    axes = (1, notes.settings.frames, 3, "height", "width")
+    return Model(source, notes.settings.heads, axes, precision=notes.precision)
 
 
 def input_size(size_hw: tuple[int, int], test_px: int) -> tuple[int, int]:
@@ -173,28 +166,32 @@ class Predictor:
     """A net ready to run over streams of frames.
 
     Args:
-        trained: net with weights.
+        trained: net with its notes.
         settings: window overlap, scores, backend.
         runner: how a window is computed; None = chosen by settings.backend.
+
+    Attributes:
+        backend: what really computes.
     """
 
     def __init__(
         self, trained: TrainedNet, settings: PredictSettings, runner: Runner | None = None
     ) -> None:
-        net = trained.net
-        self.frames, self.stride = net.settings.frames, net.settings.stride
-        self.calibration = trained.calibration
-        self.has_density = "density" in net.settings.heads
-        self.test_px = settings.test_px or trained.test_px
+        net = trained.notes.settings
+        self.frames, self.stride = net.frames, net.stride
+        self.calibration = trained.notes.calibration
+        self.has_density = "density" in net.heads
+        self.test_px = settings.test_px or trained.notes.test_px
         if not 0 <= settings.overlap < self.frames:
             expected = f"0 .. {self.frames - 1} (the net's T is {self.frames})"
             raise InputError("--overlap", expected, settings.overlap, "choose a smaller overlap")
-        self.settings = settings
-        self.device = str(choose_device(settings.device))
-        self.backend = settings.backend
-        self.run_window = runner or make_runner(
-            net, backend=settings.backend, device=settings.device, amp=settings.amp
-        )
+        self.settings, self.engine = settings, settings.engine
+        self.runner = runner or make_runner(trained.model, self.engine)
+
+    @property
+    def backend(self) -> str:
+        """What really computes."""
+        return self.runner.name
 
     def input_size(self, size_hw: tuple[int, int]) -> tuple[int, int]:
         """Height and width at which the net sees frames of this size."""
@@ -220,31 +217,74 @@ class Predictor:
         for number, image, maps in self._fused(frames):
             yield self._detect(number, image, maps, size_hw)
 
+    def predict_images(self, images: Iterable[Image]) -> Iterator[FramePrediction]:
+        """Yield a prediction for every image, in order, numbered from 1.
+
+        Args:
+            images: uint8 RGB (H, W, 3), all of one size, neighbours in time where T is above 1.
+        """
+        waiting = iter(images)
+        first = next(waiting, None)
+        if first is None:
+            return
+        size_hw = first.shape[:2]
+        seen_hw = self.input_size(size_hw)
+        stream = enumerate(chain([first], waiting), start=1)
+        yield from self.predict(((k, resize(image, seen_hw)) for k, image in stream), size_hw)
+
     def _fused(self, frames: Iterable[tuple[int, Image]]) -> Iterator[Fused]:
         """Run windows over the stream and average, per frame, all that saw it."""
-        window: list[tuple[int, Image]] = []
         sums: dict[int, tuple[dict[str, FloatMap], float]] = {}
+        kept: Window = []
+        for window, maps in self._computed(self._windows(frames)):
+            self._add_window(window, maps, sums)
+            whole = len(window) == self.frames
+            done = len(window) - self.settings.overlap if whole else len(window)
+            yield from self._finished(window[:done], sums)
+            kept = window[done:]
+        yield from self._finished(kept, sums)
+
+    def _windows(self, frames: Iterable[tuple[int, Image]]) -> Iterator[Window]:
+        """Cut a stream into windows of T frames; the last may be shorter."""
+        window: Window = []
         fresh = 0
         for item in frames:
             window.append(item)
             fresh += 1
             if len(window) == self.frames:
-                self._add_window(window, sums)
-                kept = window[len(window) - self.settings.overlap :]
-                yield from self._finished(window[: len(window) - len(kept)], sums)
-                window, fresh = kept, 0
+                yield window
+                window, fresh = window[len(window) - self.settings.overlap :], 0
         if fresh:
-            self._add_window(window, sums)
-        yield from self._finished(window, sums)
+            yield window
 
-    def _add_window(
-        self, window: list[tuple[int, Image]], sums: dict[int, tuple[dict[str, FloatMap], float]]
-    ) -> None:
-        """Add one window's maps; a short last window is filled up with its last frame."""
+    def _computed(self, windows: Iterator[Window]) -> Iterator[tuple[Window, Maps]]:
+        """Compute windows, several at once where the runner does that best; in order."""
+        parallel = self.runner.parallel
+        if parallel == 1:
+            for window in windows:
+                yield window, self.runner(self.batch(window))
+            return
+        with ThreadPoolExecutor(parallel, "net") as pool:
+
+            def begun() -> Iterator[tuple[Window, Future[Maps]]]:
+                for window in windows:
+                    yield window, pool.submit(self.runner, self.batch(window))
+
+            # One is waited for, one waits for its place in the queue.
+            for window, future in run_ahead(begun, max(1, parallel - 1), name="windows"):
+                yield window, future.result()
+
+    def batch(self, window: Window) -> Batch:
+        """A window as the net takes it; a short one is filled up with its last frame."""
         filled = window + [window[-1]] * (self.frames - len(window))
         clip = np.stack([image for _, image in filled])
         expect(clip, "T H W 3", "window")
-        maps = self.run_window(np.ascontiguousarray(clip.transpose(0, 3, 1, 2))[None])
+        return np.ascontiguousarray(clip.transpose(0, 3, 1, 2))[None]
+
+    def _add_window(
+        self, window: Window, maps: Maps, sums: dict[int, tuple[dict[str, FloatMap], float]]
+    ) -> None:
+        """Add one window's maps to the sums of its frames."""
         for index, (number, _) in enumerate(window):
             share = min(index + 1, self.frames - index) if self.settings.overlap else 1
             mine = {name: share * values[0, index] for name, values in maps.items()}
@@ -254,7 +294,7 @@ class Predictor:
 
     @staticmethod
     def _finished(
-        done: list[tuple[int, Image]], sums: dict[int, tuple[dict[str, FloatMap], float]]
+        done: Window, sums: dict[int, tuple[dict[str, FloatMap], float]]
     ) -> Iterator[Fused]:
         for number, image in done:
             added, weight = sums.pop(number)

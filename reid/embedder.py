@@ -192,7 +192,7 @@ def embed(
     """
     net = net.to(device)
     rows = [np.zeros((0, sum(net.settings.pieces)), np.float32)]
-    for batch in _batches(crops):
+    for batch in batches(crops):
         images = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
         unit = F.normalize(net(images)[1], dim=1)
         if mirror:
@@ -201,7 +201,8 @@ def embed(
     return np.concatenate(rows)
 
 
-def _batches(crops: Iterable[Image]) -> Iterator[Image]:
+def batches(crops: Iterable[Image]) -> Iterator[Image]:
+    """Stack crops to batches of at most `BATCH`, (B, H, W, 3)."""
     waiting: list[Image] = []
     for crop in crops:
         waiting.append(crop)

@@ -18,6 +18,7 @@ from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.footage import Footage, Size
 from mot.images import Image
+from nets.backends import Engine
 from reid.embedder import Embedder
 from reid.linker import LinkerSettings
 from reid.linking import LinkStream
@@ -57,8 +58,8 @@ class Detector(Protocol):
         """Whether it counts people by density as well."""
 
     @property
-    def device(self) -> str:
-        """Where it computes: cpu, cuda or mps."""
+    def engine(self) -> Engine:
+        """How nets are to be computed, its own and others."""
 
     def input_size(self, size_hw: Size) -> Size:
         """Height and width at which it wants frames of this size."""
@@ -120,7 +121,7 @@ class Follower:
     ) -> None:
         self._footage, self._detector = footage, detector
         size_wh = footage.width, footage.height
-        self._looker = Looker(embedder, settings, size_wh, device=detector.device)
+        self._looker = Looker(embedder, settings, size_wh, engine=detector.engine)
         self._stream = LinkStream(settings, footage.fps)
         self._linked = 0  # number of the last frame that the linker has seen
         self._given = 0  # frames that have been given out

@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 from mot.boxes import Boxes
 from mot.images import Image
-from nets.training import choose_device
+from nets.backends import Engine
 from reid.camera import CameraMotion
 from reid.crops import cut
-from reid.embedder import Embedder, embed
+from reid.embedder import Embedder
+from reid.embedding import crop_embedder
 from reid.settings import LinkerSettings
 from reid.sight import Look, Sight
 
@@ -24,7 +25,7 @@ class Looker:
         embedder: knows people by their looks; None = nobody does.
         settings: of the linker, for the camera's motion and whether looks count.
         size_wh: width and height of the original frames, in whose pixels boxes are.
-        device: cpu, cuda, mps or auto.
+        engine: how to compute embeddings.
 
     Attributes:
         camera: tells its motion; all that is remembered from one frame to the next.
@@ -36,12 +37,12 @@ class Looker:
         settings: LinkerSettings,
         size_wh: tuple[int, int],
         *,
-        device: str = "auto",
+        engine: Engine = Engine(),  # noqa: B008 - frozen
     ) -> None:
         self._embedder = embedder if settings.recall_s > 0 else None
         self.camera = None if settings.camera == "none" else CameraMotion(settings.camera)
         self._size = np.array(size_wh, np.float64)
-        self._device = str(choose_device(device))
+        self._engine = engine
 
     def __call__(self, image: Image, detections: Boxes, *, count: float | None = None) -> Sight:
         """See a frame; call it for every frame in order.
@@ -72,4 +73,5 @@ class Looker:
         # A filter's box may lie just outside; there is always a pixel of the frame to look at.
         boxes[:, :2] = np.clip(boxes[:, :2], 1 - boxes[:, 2:], (width - 1, height - 1))
         crops = (cut(image, box, embedder.settings.size) for box in boxes)
-        return embed(embedder, crops, device=self._device, mirror=False)
+        # Made when somebody is looked at for the first time: in many videos nobody is.
+        return crop_embedder(embedder, self._engine)(crops)

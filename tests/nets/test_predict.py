@@ -1,14 +1,20 @@
+import doctest
 import json
 import math
+import threading
+import time
 import weakref
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import nets
 from mot.errors import InputError
-from nets.predict import Calibration, Predictor, PredictSettings, TrainedNet, input_size, load_net
+from nets.notes import Calibration, NetNotes
+from nets.predict import Predictor, PredictSettings, TrainedNet, input_size, load_net
+from nets.runner import Model, Runner
 from nets.settings import NetSettings
 from nets.weights import load_weights, save_weights
 
@@ -16,9 +22,12 @@ SIZE_HW = (32, 64)
 CELLS_HW = (8, 16)
 
 
-def predictor(runner, frames=3, heads=("density", "centre", "box"), **settings):
-    net = SimpleNamespace(settings=NetSettings(frames=frames, heads=heads))
-    return Predictor(TrainedNet(net, 32 * 64), PredictSettings(**settings), runner)
+def predictor(
+    run, frames=3, heads=("density", "centre", "box"), parallel=1, calibration=None, **settings
+):
+    notes = NetNotes(NetSettings(frames=frames, heads=heads), 32 * 64, calibration or Calibration())
+    trained = TrainedNet(notes, Model(Path("none"), heads, ()))
+    return Predictor(trained, PredictSettings(**settings), Runner("test", run, parallel))
 
 
 def numbered_frames(count):
@@ -113,6 +122,54 @@ def test_holds_one_window_of_frames(overlap):
     assert most <= 5 + 2  # and the one that is looked at, and the one that comes next
 
 
+def slow_at_first(clips):
+    """The earlier a window, the longer it takes."""
+    first = numbers_of(clips)[0]
+    time.sleep(0.02 if first < 4 else 0.0)
+    return WindowRunner()(clips)
+
+
+@pytest.mark.parametrize(("frames", "overlap"), [(1, 0), (3, 2)])
+def test_windows_at_once_give_what_one_after_the_other_gives(frames, overlap):
+    heads = ("density",)
+    for parallel in (2, 3):
+        machine = predictor(slow_at_first, frames, heads, parallel, overlap=overlap)
+        found = list(machine.predict(numbered_frames(9), SIZE_HW))
+        assert [p.frame for p in found] == list(range(1, 10))
+        density = [p.density[0, 0] for p in found]
+        np.testing.assert_allclose(density, fused_by_hand(9, frames, overlap), rtol=1e-5)
+
+
+def test_windows_at_once_wait_for_no_later_frame():
+    asked, go_on = [], threading.Event()
+
+    def frames():
+        for number, image in numbered_frames(3):
+            asked.append(number)
+            yield number, image
+            assert go_on.wait(10)
+
+    stream = predictor(WindowRunner(), 1, ("density",), 2).predict(frames(), SIZE_HW)
+    assert next(stream).frame == 1 and asked == [1]
+    go_on.set()
+    assert [p.frame for p in stream] == [2, 3]
+
+
+def test_a_reader_that_stops_early_leaves_no_thread_and_a_failure_is_its_own():
+    before = threading.active_count()
+    stream = predictor(slow_at_first, 1, ("density",), 2).predict(numbered_frames(99), SIZE_HW)
+    next(stream)
+    stream.close()
+    assert threading.active_count() == before
+
+    def fail(clips):
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        list(predictor(fail, 1, ("density",), 2).predict(numbered_frames(5), SIZE_HW))
+    assert threading.active_count() == before
+
+
 def test_asks_for_no_more_frames_than_a_window():
     asked = []
 
@@ -174,9 +231,7 @@ def test_density_alone_gives_no_boxes_and_centres_alone_no_density():
 
 
 def test_calibration_maps_the_scores():
-    net = SimpleNamespace(settings=NetSettings(frames=3))
-    trained = TrainedNet(net, 32 * 64, Calibration((0.0, 1.0), (0.0, 0.5)))
-    machine = Predictor(trained, PredictSettings(), spot_runner)
+    machine = predictor(spot_runner, calibration=Calibration((0.0, 1.0), (0.0, 0.5)))
     prediction = next(machine.predict(numbered_frames(3), SIZE_HW))
     np.testing.assert_allclose(prediction.detections.score, 0.5 / (1 + math.exp(-2)), rtol=1e-6)
 
@@ -210,7 +265,7 @@ def test_settings_out_of_range_are_named(settings, flag):
 
 def test_weights_come_back_as_they_were_saved(tiny_weights):
     trained = load_net(tiny_weights)
-    assert trained.net.settings.frames == 3 and trained.test_px == 64 * 64
+    assert trained.net.settings.frames == 3 and trained.notes.test_px == 64 * 64
     assert not trained.net.training
     state, _ = load_weights(tiny_weights)
     for name, value in trained.net.state_dict().items():
@@ -227,7 +282,7 @@ def changed_notes(tiny_weights, path, **changes):
 def test_a_stored_calibration_is_read(tiny_weights, tmp_path):
     text = json.dumps([[0.1, 0.9], [0.0, 1.0]])
     path = changed_notes(tiny_weights, tmp_path / "net.safetensors", calibration=text)
-    assert load_net(path).calibration == Calibration((0.1, 0.9), (0.0, 1.0))
+    assert load_net(path).notes.calibration == Calibration((0.1, 0.9), (0.0, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -268,3 +323,19 @@ def test_other_files_are_refused(tiny_weights, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             load_net(path)
+
+
+def test_the_notebook_example_holds(tiny_weights):
+    images = [np.full((64, 96, 3), 40 * k, np.uint8) for k in range(4)]
+    names = {"weights": str(tiny_weights), "images": images}
+    [example] = doctest.DocTestFinder(recurse=False).find(nets, "nets", globs=names)
+    assert doctest.DocTestRunner().run(example).failed == 0 < len(example.examples)
+
+
+def test_images_of_any_size_have_boxes_in_their_own_pixels(tiny_weights):
+    machine = Predictor(load_net(tiny_weights), PredictSettings(backend="torch", amp="off"))
+    images = [np.full((128, 192, 3), 120, np.uint8)] * 2
+    found = list(machine.predict_images(images))
+    assert max(p.detections.ltwh[:, 0].max() for p in found) > 96  # the net saw 64 columns
+    assert [p.image.shape for p in found] == [(64, 64, 3)] * 2
+    assert list(machine.predict_images([])) == []

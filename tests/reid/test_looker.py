@@ -7,8 +7,10 @@ import torch
 
 from mot.boxes import Boxes
 from mot.errors import InputError
+from nets.backends import RUNNERS, Engine
 from reid.crops import cut
 from reid.embedder import Embedder, EmbedderSettings, choose_embedder, embed
+from reid.embedding import CropEmbedder
 from reid.looker import Looker
 from reid.settings import LinkerSettings
 
@@ -33,6 +35,19 @@ def test_looks_are_embeddings_of_the_boxes_wherever_the_frame_was_resized(embedd
     crops = [cut(frame, box / 20, (32, 16)) for box in ltwh]
     np.testing.assert_allclose(sight.look(ltwh), embed(embedder, crops, mirror=False), atol=1e-6)
     assert sight.camera is None and sight.count is None
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnx"])
+@pytest.mark.parametrize("stripes", [0, 4])
+def test_whatever_computes_embeddings_they_are_torchs(frame, backend, stripes):
+    pytest.importorskip(RUNNERS[backend].package, reason=f"{backend} is not installed")
+    torch.manual_seed(0)
+    shape = {"backbone": "small", "width": 0.25, "channels": 16, "size": (64, 16)}
+    net = Embedder(EmbedderSettings(**shape, stripes=stripes)).eval()
+    crops = [cut(frame, np.array([k, 5.0, 16, 32]), (64, 16)) for k in range(5)]
+    fast = CropEmbedder(net, Engine(backend, "cpu"))
+    for some in (crops[:1], crops, crops[:2], []):
+        np.testing.assert_allclose(fast(some), embed(net, some, mirror=False), atol=1e-5)
 
 
 def test_boxes_beside_the_frame_are_looked_at_at_its_edge(embedder, frame):
