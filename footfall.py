@@ -27,6 +27,7 @@ COMMANDS = {
     "train-reid": ("reid.train", "train an embedder on crops"),
     "eval-reid": ("reid.eval", "score an embedder's retrieval"),
     "tune": ("reid.tune", "search a linker's settings"),
+    "export": ("nets.export", "write a net as ONNX, OpenVINO or TorchScript"),
     "calibrate": ("nets.calibrate", "make a net's scores mean something"),
 }
 

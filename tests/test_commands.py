@@ -45,6 +45,7 @@ SMALL: dict[str, dict[str, str | None]] = {
     "eval": PREDICTING,
     "track": PREDICTING | {"--embedder": "none"},
     "nets.calibrate": PREDICTING | {"--min-score": "0"},
+    "nets.export": {"--weights": "tiny.safetensors"},
     "reid.extract": {
         **{"--min-height": "20", "--min-visibility": "0", "--min-crops": "2", "--size": "32 16"},
         **{"--pause-s": "0", "--test-share": "0"},
@@ -63,6 +64,7 @@ SKIPPED = {
     "pip ": "installs packages",
     "track.py rtsp:": "there is no camera",
     "mot.download": "downloads",
+    "--precision int8": "tests/nets/test_export.py quantises",
     "python -m benchmarks.labelmaps": "has one size",
     "python -m benchmarks.cache": "has one size",
 }
@@ -104,6 +106,8 @@ def shrunk(name: str, arguments: list[str]) -> list[str]:
         "--weights" not in arguments and "recipes/real.yaml" in arguments
     ):
         small["--weights"] = IMAGENET
+    if any(word.endswith(".onnx") for word in arguments) and "--backend" in small:
+        small["--backend"] = "onnx"
     kept, drop = [], False
     for word in arguments:
         if word.startswith("--"):
@@ -176,7 +180,7 @@ def image_weights(path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Path:
     """What the pages take for granted."""
     world = tmp_path_factory.mktemp("world")
     for name in SEQUENCES:
@@ -198,6 +202,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(1, 4):
         (labels / f"street_{number}.txt").write_text("0 0.5 0.5 0.2 0.4 0.9 1\n")
     image_weights(world / IMAGENET)
+    shutil.copy(tiny_weights, world / "tiny.safetensors")
     (world / "data").symlink_to(world / "DIR")
     (world / "recipes").symlink_to(ROOT / "recipes")
     return world
