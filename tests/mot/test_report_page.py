@@ -112,7 +112,7 @@ def opened(window, report):
 
     def open_page(path=report):
         window.goto(path.as_uri())
-        window.wait_for_function("document.querySelector('.status').textContent.includes('frame')")
+        wait_status(window, "frame ")
         return window
 
     yield open_page

@@ -17,7 +17,10 @@ class Film {
     }, { once: true });
     video.addEventListener("error", () => { this.works = false; this.changed(); });
     video.addEventListener("seeked", () => this.settle());
-    video.addEventListener("ended", () => this.pause());
+    video.addEventListener("ended", () => {
+      this.index = this.count - 1; // a fast film passes over its last pictures
+      this.pause();
+    });
     video.src = URL.createObjectURL(new Blob([bytes], { type: "video/mp4" }));
   }
 
