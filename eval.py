@@ -242,7 +242,8 @@ def follow_one(task: Task) -> TrackedVideo:
     """Follow one sequence into its files, unless an earlier run has; returns what it came to."""
     flags, sequence = task.flags, task.sequence
     out, name = Path(flags.out), sequence.name
-    config = {k: v for k, v in asdict(flags).items() if k not in PLACES}
+    rendered = set(flags.seq) == {RENDERED}
+    config = {k: v for k, v in asdict(flags).items() if k not in PLACES} | {"rendered": rendered}
     config |= {"source": str(sequence.folder), "content": content_of(sequence.frames_at)}
     states = StateFile(out, name, config, resume=flags.resume)
     if done := states.finished():
@@ -255,7 +256,7 @@ def follow_one(task: Task) -> TrackedVideo:
         states.begin()
         backend, followed = "public detections", link_public(sequence, linked, out)
     else:
-        net = predictor_for(flags.weights, set(flags.seq) == {RENDERED}, flags.predict)
+        net = predictor_for(flags.weights, rendered, flags.predict)
         embedder, backend = choose_embedder(flags.embedder), net.backend
         states.begin()
         budget, shown = task.budget if flags.report else None, flags.parallel.here

@@ -361,7 +361,8 @@ def test_a_score_without_a_report(data, tmp_path, capsys):
     out = tmp_path / "run"
     arguments = ("--seq", "near", "--detections", "public", "--no-report", "--out", out)
     assert run(*arguments, data=data) is None
-    assert {path.name for path in out.iterdir()} == {"near.txt", "scores.json"}
+    names = {"near.txt", "near.counts.csv", "near.json", "scores.json"}
+    assert {path.name for path in out.iterdir()} == names
     assert "report" not in capsys.readouterr().out
 
 

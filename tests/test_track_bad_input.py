@@ -81,7 +81,9 @@ def cut_after_head(path):
 
 
 @pytest.mark.parametrize(
-    "make", [no_frames, cut_after_head, lambda path: path.write_bytes(b"")], ids=str
+    "make",
+    [no_frames, cut_after_head, Path.touch],
+    ids=["no-frames", "cut", "no-bytes"],
 )
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_video_without_frames(tmp_path, tiny_weights, capsys, make, suffix):
@@ -197,7 +199,7 @@ def full_disk(size):
 def test_a_full_disk_keeps_whole_frames(tmp_path, tiny_weights, capsys, limit, ending):
     write_video(tmp_path / "street.mp4", 24)
     flags = ("--video", "--min-score", 0.99) if ending == ".mp4" else ()
-    arguments = (tmp_path / "street.mp4", "--online", *flags)
+    arguments = (tmp_path / "street.mp4", "--online", "--no-report", *flags)
     assert run(*arguments, "--out", tmp_path / "whole", weights=tiny_weights) is None
     capsys.readouterr()
     out = tmp_path / "full"
