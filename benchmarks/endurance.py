@@ -31,10 +31,10 @@ import pandas as pd
 import torch
 
 from benchmarks.memory import peak_mb
+from mot.ahead import run_ahead
 from mot.annotations import read_results
 from mot.boxes import Boxes
 from mot.footage import Footage
-from mot.frames import decode_ahead
 from mot.images import Image, resize
 from mot.scene_settings import SceneSettings
 from mot.sources import Source
@@ -107,7 +107,7 @@ def looped(frames: int) -> Footage:
     def read(size_hw: tuple[int, int], first: int) -> Iterator[tuple[int, Image]]:
         shown = [resize(image, size_hw) for image in images]
         numbered = ((n, shown[(n - 1) % len(shown)]) for n in range(first, frames + 1))
-        return decode_ahead(lambda: numbered, ahead=8)
+        return run_ahead(lambda: numbered, ahead=8, name="film")
 
     size, fps = (SCENE.width, SCENE.height), SCENE.fps
     return Footage("loop", *size, fps, 1, frames, read, lambda n: (n - 1) / fps, length=frames)
