@@ -1,4 +1,4 @@
-# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# On a fresh machine: `make track VIDEO=street.mp4`, `make demo`, `make test`.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 # Two test processes of one thread each; waiting threads sleep instead of spinning.
 TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: install demo test test-all lint format clean
+.PHONY: install track demo test test-all lint format clean
 
 install: $(VENV)/.runs
 
@@ -24,6 +24,11 @@ $(VENV)/.runs: requirements.txt
 $(VENV)/.develops: $(VENV)/.runs requirements-dev.txt
 	$(RUN) -m pip install --quiet -r requirements-dev.txt
 	touch $@
+
+# Follow the people in a video of one's own.
+track: install
+	@test -n "$(VIDEO)" || { echo 'say which: make track VIDEO=street.mp4' >&2; exit 2; }
+	$(RUN) track.py "$(VIDEO)" --video --out "runs/$(basename $(notdir $(VIDEO)))"
 
 # Train for two minutes from random weights, then score the shipped synthetic net on scenes that
 # neither has seen: score table, overlay video, report.

@@ -229,6 +229,13 @@ def test_the_commands_of_a_page_do_what_they_say(page, here, monkeypatch, capsys
             run(command, monkeypatch)
 
 
+def test_the_notebook_lines_of_the_first_page_run(here):
+    [lines] = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    names: dict[str, object] = {}
+    exec(lines, names)
+    assert {"run", "scores", "net"} <= set(names)
+
+
 BENCHMARKS = sorted({found for page in PAGES for found in INLINE.findall(page.read_text())})
 
 
