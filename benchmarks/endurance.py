@@ -159,7 +159,8 @@ def draw(peaks: list[tuple[int, float]], path: Path) -> None:
     figure = Figure(figsize=(8, 3), layout="constrained")
     axes = figure.subplots()
     axes.plot(frames, kb / 1024)
-    axes.set(xlabel="frame", ylabel="MB", ylim=(0, None), title="peak memory")
+    top = 1.1 * kb.max() / 1024
+    axes.set(xlabel="frame", ylabel="MB", ylim=(0, top), title="peak of resident memory")
     figure.savefig(path, dpi=120)
 
 

@@ -83,7 +83,7 @@ def test_workers_end_with_the_process_that_started_them(tmp_path, how):
         start_new_session=True,
     )
     locks = [tmp_path / "1.lock", tmp_path / "2.lock"]
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 120
     while not all(lock.is_file() and lock.stat().st_size for lock in locks):
         assert time.monotonic() < give_up and process.poll() is None
         time.sleep(0.02)
