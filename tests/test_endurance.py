@@ -19,7 +19,8 @@ def test_the_slope_is_what_memory_grows_by():
 
 @pytest.mark.parametrize(
     ("frames", "settled_at", "most_kb"),
-    [(700, 300, 1000), pytest.param(12_000, 2000, 10 * BAR_KB, marks=pytest.mark.slow)],
+    # In a short film the report keeps a picture's place of every frame; a frame is 18 kB.
+    [(700, 300, 3000), pytest.param(12_000, 2000, 10 * BAR_KB, marks=pytest.mark.slow)],
 )
 def test_memory_is_held(tmp_path, frames, settled_at, most_kb):
     run, peaks = follow_long(frames, tmp_path / "run", block=frames // 14)
