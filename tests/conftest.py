@@ -1,6 +1,7 @@
 """Scenes that tests draw for themselves: 12 frames of 64x48 with two people, as MOT17 folders."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import av
 import cv2
 import numpy as np
 import pytest
+
+# A job in the background ignores Ctrl-C, and so would the commands that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FRAMES, WIDTH, HEIGHT, FPS = 12, 64, 48, 25
 MakeScene = Callable[..., Path]
