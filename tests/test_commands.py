@@ -52,6 +52,7 @@ SMALL: dict[str, dict[str, str | None]] = {
     },
     "reid.tune": {"--trials": "2"},
     "mot.view": {"--frames": "5:9"},
+    "mot.statistics": {"--seqs": "MOT17-02 MOT17-09"},
     "benchmarks.association": {"--people": "5", "--growth": "5", "--frames": "4", "--repeats": "1"},
     "benchmarks.linker": {"--people": "5", "--frames": "4"},
     "benchmarks.inference": {"--size": "32 64", "--repeats": "1"},
@@ -108,6 +109,8 @@ def shrunk(name: str, arguments: list[str]) -> list[str]:
         small["--weights"] = IMAGENET
     if any(word.endswith(".onnx") for word in arguments) and "--backend" in small:
         small["--backend"] = "onnx"
+    if "synthetic" in arguments:
+        small["--scenes"] = "2"
     kept, drop = [], False
     for word in arguments:
         if word.startswith("--"):
@@ -186,7 +189,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Path:
     for name in SEQUENCES:
         small_sequence(world / "DIR" / name)
     rendered = world / "DIR" / f"synthetic-{settings_hash(SceneSettings())}"
-    for split, count in (("test", 20), ("train", 160)):
+    for split, count in (("test", 3), ("train", 160)):
         for number in range(1, count + 1):
             name = f"synthetic-{split}-{number:04d}"
             shutil.copytree(world / "DIR" / "MOT17-02", rendered / split / name)
