@@ -41,8 +41,9 @@ from mot.sources import Source
 from mot.synthetic import render_frames
 from mot.track_run import StateFile, TrackedVideo
 from mot.video import VideoWriter
-from nets.frame_stack import build_net
-from nets.predict import FramePrediction, Predictor, PredictSettings, TrainedNet
+from nets.frame_stack import FrameStack, build_net
+from nets.notes import NetNotes
+from nets.predict import FramePrediction, Predictor, PredictSettings, TrainedNet, model_of
 from nets.settings import NetSettings
 from nets.weights import save_weights
 from reid.embedder import Embedder, EmbedderSettings
@@ -63,7 +64,7 @@ KILL_AT = (0.2, 1.0)  # of the time that a whole run takes
 TRACK = "import mot.track_run as run; run.SAVE_S = {save_s}; import track; track.main()"
 
 
-def tiny_net() -> tuple[torch.nn.Module, dict[str, str]]:
+def tiny_net() -> tuple[FrameStack, dict[str, str]]:
     """An untrained net, and what its weights file says of it."""
     torch.manual_seed(0)
     settings = NetSettings(frames=3, width=0.125, neck_channels=8, deepest=8)
@@ -79,8 +80,9 @@ class KnowingDetector(Predictor):
     """
 
     def __init__(self, truth: list[Boxes]) -> None:
-        net, notes = tiny_net()
-        trained = TrainedNet(net, int(notes["test_px"]))  # type: ignore[arg-type]
+        net, metadata = tiny_net()
+        notes = NetNotes.from_metadata(metadata, "the tiny net")
+        trained = TrainedNet(notes, model_of(net, notes))
         super().__init__(trained, PredictSettings(backend="torch", amp="off", min_score=1.0))
         self._truth = truth
 

@@ -79,7 +79,9 @@ def test_a_run_that_goes_on_has_the_preview_of_one_that_was_never_stopped(tmp_pa
             raise RuntimeError
     assert path.is_file()
     again = record(path, range(18, 41), most=8, count=None, state=state)
-    assert again.frames == whole.frames and again.film == whole.film
+    assert again.frames == whole.frames
+    # Not byte by byte: under a bound on the rate, x264's threads decide by their timing.
+    np.testing.assert_allclose(greys(again.film), greys(whole.film), atol=1)
     lost = record(tmp_path / "lost", range(18, 41), most=50, count=23, state=state)
     assert lost.frames == list(range(18, 41))
 
