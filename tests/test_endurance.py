@@ -1,12 +1,9 @@
 """Small runs of benchmarks/endurance.py: memory over a long film, files under kills."""
 
-import multiprocessing
 from pathlib import Path
 
 import pytest
 
-import mot.track_run
-import track
 from benchmarks.endurance import BAR_KB, follow_long, kill_often, run_command, slope_kb
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
@@ -28,31 +25,7 @@ def test_memory_is_held(tmp_path, frames, settled_at, most_kb):
     assert len(peaks) == 14 and slope_kb(peaks, settled_at) < most_kb
 
 
-def run_forked(arguments, save_s, limit_s):
-    """As `run_command`, without the seconds that a new interpreter takes to start."""
-
-    def work():
-        mot.track_run.SAVE_S = save_s
-        track.main(arguments)
-
-    process = multiprocessing.get_context("fork").Process(target=work)
-    process.start()
-    process.join(limit_s)
-    if process.is_alive():
-        process.kill()
-        process.join()
-        return False
-    assert process.exitcode == 0
-    return True
-
-
-def test_kills_leave_whole_files_and_the_same_last_ones(tmp_path):
-    story = list(kill_often(tmp_path, kills=3, frames=90, save_s=0.05, run=run_forked))
-    assert len(story) == 3 and any(kill.frames for kill in story)
-    assert all(0 <= kill.frames <= 90 for kill in story)
-
-
 @pytest.mark.slow
-def test_kills_of_the_command(tmp_path):
+def test_kills_leave_whole_files_and_the_same_last_ones(tmp_path):
     story = list(kill_often(tmp_path, kills=3, frames=400, save_s=0.3, run=run_command))
-    assert len(story) == 3
+    assert len(story) == 3 and all(0 <= kill.frames <= 400 for kill in story)
