@@ -73,6 +73,13 @@ def write_video(path: Path, frames: int = FRAMES, codec: str = "libx264") -> Non
         container.mux(stream.encode())
 
 
+def press_ctrl_c() -> None:
+    """Do what Python does on Ctrl-C, without a signal that would reach all libraries in here."""
+    handler = signal.getsignal(signal.SIGINT)
+    assert callable(handler)
+    handler(signal.SIGINT, None)
+
+
 def complaint(capsys: pytest.CaptureFixture[str]) -> str:
     """The one line that a command has said on stderr."""
     lines = capsys.readouterr().err.strip().splitlines()

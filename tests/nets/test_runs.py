@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 import resource
-import signal
 from dataclasses import replace
 
 import pandas as pd
@@ -19,6 +17,7 @@ from nets.loader import load_batches
 from nets.losses import LossSettings
 from nets.settings import NetSettings
 from nets.weights import load_weights
+from tests.conftest import press_ctrl_c
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +34,7 @@ def stop_after(steps, monkeypatch):
     def step(*args):
         taken.append(1)
         if len(taken) == steps:
-            os.kill(os.getpid(), signal.SIGINT)
+            press_ctrl_c()
         return plain(*args)
 
     monkeypatch.setattr(training, "_step", step)

@@ -1,8 +1,6 @@
 """The training loop, on a net of one layer."""
 
 import math
-import os
-import signal
 from dataclasses import replace
 
 import pandas as pd
@@ -13,6 +11,7 @@ from torch import nn
 from mot.errors import InputError
 from nets.schedule import OPTIMISERS, ScheduleSettings, build_optimiser, lr_share
 from nets.training import Job, choose_device, train, use_bf16
+from tests.conftest import press_ctrl_c
 
 CPU = {"device": "cpu", "amp": "off"}
 
@@ -188,7 +187,7 @@ def test_resumed_is_uninterrupted_across_every_switch(tmp_path, late, stop_at):
     def press(net):
         calls.append(1)
         if len(calls) == stop_at:
-            os.kill(os.getpid(), signal.SIGINT)
+            press_ctrl_c()
 
     parts = tmp_path / "parts"
     with pytest.raises(KeyboardInterrupt):
