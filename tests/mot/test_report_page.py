@@ -16,6 +16,9 @@ from mot.scoring import score_sequence
 from mot.sequence import open_sequence
 from tests.conftest import FRAMES, draw_frame, seqinfo, truth_rows, write_images
 
+# A browser answers when it can: on a busy machine a pointer's echo comes late.
+pytestmark = pytest.mark.slow
+
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 NAMES = ("near", "far")
 
