@@ -8,19 +8,22 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from mot.boxes import Boxes
+from mot.boxes import PEDESTRIAN, Boxes
 from mot.errors import InputError
 from mot.images import IMAGE_SUFFIXES, Image, read_image
 from mot.plain_table import read_text
 
 BOXES_FILE = "boxes.csv"
 COLUMNS = ("image", "x", "y", "w", "h")
+IGNORED = "ignored"  # optional column: 1 for a region that says nothing of people
+CROWD = 13  # class of such a row in `Boxes`
 MASK_ENDING = "_mask"  # NAME_mask.png holds the people's outlines, not a photo
 
 
@@ -32,7 +35,8 @@ class Stills:
         name: name of the folder.
         folder: where photos and boxes.csv lie.
         paths: photos, sorted by name; those without a row show no people.
-        boxes: rows whose `frame` is the 1-based index into `paths`; ids are -1.
+        boxes: rows whose `frame` is the 1-based index into `paths`; ids are -1; an ignored region
+            has the class of crowds.
     """
 
     name: str
@@ -45,7 +49,7 @@ class Stills:
 
 
 def open_stills(folder: str | os.PathLike[str]) -> Stills:
-    """Open a folder of photos with boxes.csv (image, x, y, w, h in 0-based pixels).
+    """Open a folder of photos with boxes.csv (image, x, y, w, h in 0-based pixels, ignored or not).
 
     Raises:
         InputError: no folder, photos or boxes.csv; a row that is short, has letters or NaN, a box
@@ -121,7 +125,34 @@ def _read_boxes(path: Path, number_of: dict[str, int]) -> Boxes:
             table[bad].tolist(),
             "correct the row",
         )
-    return Boxes.of(frames, table).sorted_by_frame()
+    category = np.where(_flags(by_name.get(IGNORED), path, lines), CROWD, PEDESTRIAN)
+    return Boxes.of(frames, table, category=category).sorted_by_frame()
+
+
+def boxes_text(boxes: Boxes, names: Sequence[str]) -> str:
+    """Text of a boxes.csv: rows of crowds are ignored regions, the others people.
+
+    Args:
+        boxes: rows whose `frame` is the 1-based index into `names`.
+        names: of the photos.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*COLUMNS, IGNORED])
+    for frame, ltwh, category in zip(boxes.frame, boxes.ltwh.tolist(), boxes.cls, strict=True):
+        sides = [f"{side:.2f}" for side in ltwh]
+        writer.writerow([names[int(frame) - 1], *sides, int(category == CROWD)])
+    return text.getvalue()
+
+
+def _flags(column: tuple[str, ...] | None, path: Path, lines: list[int]) -> npt.NDArray[np.bool_]:
+    """Read the column of ignored regions, all False where there is none."""
+    if column is None:
+        return np.zeros(len(lines), bool)
+    for line, text in zip(lines, column, strict=True):
+        if text.strip() not in ("0", "1"):
+            raise InputError(f"{path}:{line}", f"0 or 1 as {IGNORED}", f"'{text}'", "correct it")
+    return np.array([text.strip() == "1" for text in column])
 
 
 def _to_numbers(

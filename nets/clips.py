@@ -76,7 +76,11 @@ class Source(Protocol):
 
 
 class SequenceSource:
-    """A cached sequence with its truth."""
+    """A cached sequence with its truth.
+
+    Attributes:
+        boxes: of people who can be seen, over all frames.
+    """
 
     still = False
 
@@ -86,6 +90,7 @@ class SequenceSource:
         self.length = len(block.frames)
         scaled = truth.scaled(block.scale_x, block.scale_y)
         self._people = [_people_of(rows) for _, rows in scaled.by_frame(self.length)]
+        self.boxes = sum(len(people.ltwh) for people in self._people)
 
     def clip(self, start: int, count: int, step: int) -> Many[Image]:
         """Return views into the cached block; see Source."""

@@ -31,6 +31,9 @@ class DataSettings:
     """Folders of photos with a boxes.csv, below --data or anywhere."""
     still_share: float = 0.3
     """Share of the clips that come from photos, where there are any."""
+    share_power: float = 0.0
+    """Sequences are drawn as often as their number of people to this power: 0 = all alike, 1 = by
+    people, so that scenes of few teach little."""
     scenes: int = 12
     """Rendered scenes to train on where there is no --data."""
     cache: str = "data/cache"
@@ -42,6 +45,7 @@ class DataSettings:
         for name in ("train_seqs", "val_seqs", "stills"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         require_setting(self, "still_share", 0 <= self.still_share <= 1, "a share in 0..1")
+        require_setting(self, "share_power", 0 <= self.share_power <= 1, "a power in 0..1")
         require_setting(self, "scenes", self.scenes >= 1, "at least 1")
         require_setting(self, "cache_px", self.cache_px >= 32 * 32, f"at least {32 * 32}")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence as Many
 from pathlib import Path
 
+import numpy as np
+
 from labelmaps.cache import cached_frames
 from mot.errors import InputError
 from mot.sequence import Sequence, data_root, find_sequence, list_sequences, open_sequence
@@ -23,7 +25,7 @@ def training_sources(settings: DataSettings) -> tuple[list[Source], list[float]]
     Without --data, names are looked for in the default data folder; without names either, scenes
     are rendered.
 
-    Sequences share their part of the clips equally, photos share theirs by their number.
+    Sequences share their part of the clips by their people (`share_power`), photos by number.
 
     Raises:
         InputError: a name is unknown, a sequence has no truth, or a validation sequence would be
@@ -31,10 +33,12 @@ def training_sources(settings: DataSettings) -> tuple[list[Source], list[float]]
     """
     sequences = _training_sequences(settings)
     stills = [_find_stills(name, settings) for name in settings.stills]
-    sources: list[Source] = [_cached(sequence, settings) for sequence in sequences]
+    cached = [_cached(sequence, settings) for sequence in sequences]
+    sources: list[Source] = [*cached]
     photos: list[Source] = [StillSource(folder) for folder in stills]
     still_share = settings.still_share if photos and sources else float(bool(photos))
-    shares = [(1 - still_share) / len(sources)] * len(sources) if sources else []
+    weights = np.array([max(1, source.boxes) ** settings.share_power for source in cached])
+    shares = list((1 - still_share) * weights / weights.sum()) if cached else []
     total = sum(photo.length for photo in photos)
     shares += [still_share * photo.length / total for photo in photos]
     return sources + photos, shares
