@@ -7,6 +7,7 @@ people whom only the teachers see become ignored regions, so that a net is not p
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from mot.progress import progress_bar
 from mot.seqinfo import SEQINFO, seqinfo_text
 from mot.sequence import IMAGE_FOLDER, data_root, find_sequence, open_video
 from mot.sequence import Sequence as Video
-from mot.stills import BOXES_FILE, CROWD, Stills, boxes_text, open_stills, read_still
+from mot.stills import BOXES_FILE, CROWD, MASK_ENDING, Stills, boxes_text, open_stills, read_still
 from mot.videofile import VIDEO_SUFFIXES
 from nets.teachers import Teacher, Verdict, judge_frame, load_teacher
 
@@ -132,7 +133,9 @@ def label_stills(stills: Stills, teachers: Sequence[Teacher], out: Path) -> Boxe
             verdict = judge_frame([t.detect(read_still(stills, index)) for t in teachers])
             labels = labels_of(verdict, stills.boxes.at(index))
             rows.append(labels.with_columns(frame=index))
-            (folder / path.name).write_bytes(path.read_bytes())
+            for file in (path, path.with_name(f"{path.stem}{MASK_ENDING}.png")):
+                if file.is_file():
+                    shutil.copy(file, folder)
             bar.update()
         table = Boxes.concatenate(rows)
         names = [path.name for path in stills.paths]

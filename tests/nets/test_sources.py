@@ -116,3 +116,12 @@ def test_without_data_scenes_are_rendered(tmp_path, monkeypatch):
     )
     assert training_sources(DataSettings(scenes=3, cache=str(tmp_path / "cache"))) == ([], [])
     assert asked == [(tmp_path, 3, "train")]
+
+
+def test_a_power_weighs_sequences_by_their_people(opened, make_scene):
+    truth = make_scene("crowd") / "gt" / "gt.txt"
+    boxes = 2 * 12  # the third in each frame does not count
+    more = [f"{1 + n % 12},{100 + n},5,5,10,20,1,1,1" for n in range(3 * boxes)]
+    truth.write_text(truth.read_text() + "\n".join(more) + "\n")
+    shares, _ = opened(train_seqs=("street", "crowd"), share_power=0.5)
+    assert shares["crowd"] / shares["street"] == pytest.approx(2)  # the root of 4 times as many
