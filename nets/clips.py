@@ -18,41 +18,15 @@ from torch.utils.data import Dataset
 from labelmaps.cache import FrameBlock
 from labelmaps.render import ignore_mask, render
 from labelmaps.targets import box_targets
-from mot.annotations import considered, ignore_regions
 from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.stills import Stills, read_still
 from nets.augment import Augmentation, AugmentSettings, draw_augmentation, recolour
 from nets.losses import Targets
+from nets.people import BoxTable, People, inside_crop, people_of
 
 Image = npt.NDArray[np.uint8]
-BoxTable = npt.NDArray[np.float32]
-HIDDEN_VISIBILITY = 0.15  # below it too little of a person shows to ask for its detection
-SMALLEST_PX = 10.0  # people lower than this in the crop are ignored
 SCALE_SAMPLES = 64  # clips that the map units are measured on
-
-
-@dataclass(frozen=True)
-class People:
-    """Whom a frame holds, boxes as ltwh in its pixels.
-
-    Attributes:
-        ltwh: people who can be seen (N, 4).
-        ids: their identities (N,), negative where nobody knows them.
-        hidden: people behind others or things (K, 4): they belong to the count, and no detection
-            of them is asked for or held against the net.
-        ignored: regions (M, 4) that say nothing of any map.
-    """
-
-    ltwh: BoxTable
-    ids: npt.NDArray[np.float32]
-    hidden: BoxTable
-    ignored: BoxTable
-
-    @property
-    def counted(self) -> BoxTable:
-        """Boxes of all people, seen or hidden (N + K, 4)."""
-        return np.concatenate([self.ltwh, self.hidden])
 
 
 class Source(Protocol):
@@ -85,7 +59,7 @@ class SequenceSource:
         self.block = block
         self.length = len(block.frames)
         scaled = truth.scaled(block.scale_x, block.scale_y)
-        self._people = [_people_of(rows) for _, rows in scaled.by_frame(self.length)]
+        self._people = [people_of(rows) for _, rows in scaled.by_frame(self.length)]
 
     def clip(self, start: int, count: int, step: int) -> Many[Image]:
         """Return views into the cached block; see Source."""
@@ -107,7 +81,7 @@ class StillSource:
         self.length = len(stills.paths)
         self._people = [
             # Photos name nobody; within a clip of one photo, a person is known by its row.
-            _people_of(rows.with_columns(id=np.arange(len(rows))))
+            people_of(rows.with_columns(id=np.arange(len(rows))))
             for _, rows in stills.boxes.by_frame(self.length)
         ]
 
@@ -118,14 +92,6 @@ class StillSource:
     def people(self, index: int) -> People:
         """See Source."""
         return self._people[index]
-
-
-def _people_of(rows: Boxes) -> People:
-    wanted = considered(rows)
-    hidden = wanted & (rows.visibility >= 0) & (rows.visibility < HIDDEN_VISIBILITY)
-    shown = wanted & ~hidden
-    ignored = ignore_regions(rows) & ~wanted
-    return People(rows.ltwh[shown], rows.id[shown], rows.ltwh[hidden], rows.ltwh[ignored])
 
 
 @dataclass(frozen=True)
@@ -171,17 +137,9 @@ def _frame_step(source: Source, frames: int, steps: Many[int], rng: np.random.Ge
 def _moved(people: People, draw: Augmentation, frame: int, crop: tuple[int, int]) -> People:
     """People in crop pixels: those whose centre is inside; what shows of others is ignored."""
     ltwh, hidden = draw.boxes(people.ltwh, frame), draw.boxes(people.hidden, frame)
-    clear, counted = _inside(ltwh, crop), _inside(hidden, crop)
+    clear, counted = inside_crop(ltwh, crop), inside_crop(hidden, crop)
     ignored = [draw.boxes(people.ignored, frame), ltwh[~clear], hidden[~counted]]
     return People(ltwh[clear], people.ids[clear], hidden[counted], np.concatenate(ignored))
-
-
-def _inside(ltwh: BoxTable, crop: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Mark people whose centre is in the crop and who are large enough to teach."""
-    centre = ltwh[:, :2] + ltwh[:, 2:] / 2
-    inside = ((centre >= 0) & (centre < crop[::-1])).all(axis=1)
-    clear: npt.NDArray[np.bool_] = inside & (ltwh[:, 3] >= SMALLEST_PX)
-    return clear
 
 
 def frame_targets(

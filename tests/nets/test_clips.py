@@ -10,8 +10,8 @@ from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.stills import open_stills
 from nets.augment import AugmentSettings
-from nets.clips import Clip, ClipBatches, People, StillSource, frame_targets, sample_clip
-from nets.clips import _people_of as people_of
+from nets.clips import Clip, ClipBatches, StillSource, frame_targets, sample_clip
+from nets.people import People, people_of
 
 SIZE = (64, 96)
 PLAIN = AugmentSettings(
