@@ -22,8 +22,9 @@ from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.stills import Stills, read_still
 from nets.augment import Augmentation, AugmentSettings, draw_augmentation, recolour
+from nets.composites import PeopleBank, paste_people
 from nets.losses import Targets
-from nets.people import BoxTable, People, inside_crop, people_of
+from nets.people import People, inside_crop, people_of
 
 Image = npt.NDArray[np.uint8]
 SCALE_SAMPLES = 64  # clips that the map units are measured on
@@ -103,9 +104,16 @@ class Clip:
 
 
 def sample_clip(
-    source: Source, frames: int, settings: AugmentSettings, rng: np.random.Generator
+    source: Source,
+    frames: int,
+    settings: AugmentSettings,
+    rng: np.random.Generator,
+    bank: PeopleBank | None = None,
 ) -> Clip:
-    """Draw a clip of `frames` frames from a source with one augmentation for all of them."""
+    """Draw a clip of `frames` frames from a source with one augmentation for all of them.
+
+    People from the bank are pasted into a share of the clips; without a bank into none.
+    """
     still = source.still
     step = 1 if still else _frame_step(source, frames, settings.frame_steps, rng)
     last_start = source.length - (1 if still else (frames - 1) * step + 1)
@@ -118,6 +126,8 @@ def sample_clip(
     )
     cut = np.stack([draw.apply(image, k) for k, image in enumerate(images)])
     moved = tuple(_moved(p, draw, k, settings.crop) for k, p in enumerate(people))
+    if bank is not None:
+        moved = paste_people(cut, moved, bank, settings, rng)
     return Clip(recolour(cut, settings, rng), moved)
 
 
@@ -203,6 +213,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         seed: with rank and batch number it decides every draw.
         rank: of this process among several.
         count: number of batches.
+        bank: people to paste into clips, if any.
 
     Raises:
         InputError: no sources, or a sequence that is shorter than a clip.
@@ -221,6 +232,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         seed: int,
         rank: int = 0,
         count: int = 1,
+        bank: PeopleBank | None = None,
     ) -> None:
         if not sources:
             raise InputError("--train-seqs", "at least one sequence", "none", "name a sequence")
@@ -230,7 +242,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         self.sources = sources
         self.shares = np.asarray(shares, np.float64) / np.sum(shares)
         self.frames, self.batch, self.augment = frames, batch, augment
-        self.stride, self.label = stride, label
+        self.stride, self.label, self.bank = stride, label, bank
         self.seed, self.rank, self.count = seed, rank, count
 
     def __len__(self) -> int:
@@ -239,7 +251,9 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
     def _clips(self, number: int, rank: int) -> list[Clip]:
         rng = np.random.default_rng([self.seed, rank, number])
         chosen = rng.choice(len(self.sources), size=self.batch, p=self.shares)
-        return [sample_clip(self.sources[s], self.frames, self.augment, rng) for s in chosen]
+        return [
+            sample_clip(self.sources[s], self.frames, self.augment, rng, self.bank) for s in chosen
+        ]
 
     def __getitem__(self, number: int) -> tuple[torch.Tensor, Targets]:
         clips = self._clips(number, self.rank)

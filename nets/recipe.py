@@ -31,6 +31,8 @@ class DataSettings:
     """Folders of photos with a boxes.csv, below --data or anywhere."""
     still_share: float = 0.3
     """Share of the clips that come from photos, where there are any."""
+    cutouts: tuple[str, ...] = ()
+    """Folders of photos with NAME_mask.png, below --data or anywhere: people for --paste-share."""
     scenes: int = 12
     """Rendered scenes to train on where there is no --data."""
     cache: str = "data/cache"
@@ -39,7 +41,7 @@ class DataSettings:
     """Largest number of pixels per cached frame; larger frames are shrunk."""
 
     def __post_init__(self) -> None:
-        for name in ("train_seqs", "val_seqs", "stills"):
+        for name in ("train_seqs", "val_seqs", "stills", "cutouts"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         require_setting(self, "still_share", 0 <= self.still_share <= 1, "a share in 0..1")
         require_setting(self, "scenes", self.scenes >= 1, "at least 1")
@@ -68,6 +70,9 @@ class TrainSettings:
         if self.schedule.freeze and self.weights == "none":
             got, remedy = f"--freeze {self.schedule.freeze}", "name weights, or set --freeze 0"
             raise InputError("--weights", "weights worth freezing", got, remedy)
+        if self.augment.paste_share > 0 and not self.data.cutouts:
+            got, remedy = f"--paste-share {self.augment.paste_share}", "name one, or set it to 0"
+            raise InputError("--cutouts", "a folder of photos with masks", got, remedy)
         if self.loss.raw_loss:  # the 2019 net whole: its sums under softplus would be another net
             object.__setattr__(self, "net", replace(self.net, activation="relu"))
 
