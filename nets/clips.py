@@ -22,7 +22,7 @@ from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.stills import Stills, read_still
 from nets.augment import Augmentation, AugmentSettings, draw_augmentation, recolour
-from nets.composites import PeopleBank, paste_people
+from nets.composites import PeopleBank, Scene, paste_people
 from nets.losses import Targets
 from nets.people import People, inside_crop, people_of
 
@@ -126,8 +126,10 @@ def sample_clip(
     )
     cut = np.stack([draw.apply(image, k) for k, image in enumerate(images)])
     moved = tuple(_moved(p, draw, k, settings.crop) for k, p in enumerate(people))
-    if bank is not None:
-        moved = paste_people(cut, moved, bank, settings, rng)
+    # Nobody to paste draws nothing: other batches than before would not repeat earlier trainings.
+    if bank is not None and settings.paste_share > 0 and rng.random() < settings.paste_share:
+        scene = Scene.of(cut, moved, draw, images[0].shape[:2])
+        moved = paste_people(cut, scene, bank, settings, rng)
     return Clip(recolour(cut, settings, rng), moved)
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from mot.boxes import iou_matrix
 from mot.images import Image, resize
 from mot.sprites import SOLID, Sprite, lay
-from nets.augment import AugmentSettings
+from nets.augment import Augmentation, AugmentSettings
 from nets.people import HIDDEN_VISIBILITY, SMALLEST_PX, BoxTable, People, inside_crop
 
 Owners = npt.NDArray[np.int32]
@@ -37,6 +37,9 @@ MARGIN_PX = 2  # around a sprite for its soft edge
 FEATHER_PX = 0.7  # deviation of the edge's blur
 GAIN, CONTRAST, TINT = 0.2, 0.15, 0.06  # strength of a pasted person's own colour changes
 BLUR_PX = 0.9  # strongest blur of a pasted person: frames are rarely as sharp as photos
+MID_GREY = 110.0  # mean of a photo by day; where a scene is darker, pasted people get darker too
+LIGHT_LIMITS = (0.35, 1.4)
+LIGHT_STEP = 8  # pixels from one sample of a scene's light to the next
 
 
 class PeopleBank(Protocol):
@@ -47,6 +50,35 @@ class PeopleBank(Protocol):
 
     def read(self, index: int) -> Image:
         """One person, tightly cut: uint8 (h, w, 4) RGB and alpha."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What people are pasted into.
+
+    Attributes:
+        people: whom each frame of the clip shows, boxes in crop pixels.
+        room: left, top, right, bottom of what the first crop shows of its frame; grey lies beyond.
+        light: its mean grey level.
+        scale: crop pixels per frame pixel; enlarged frames are blurred.
+    """
+
+    people: tuple[People, ...]
+    room: Box
+    light: float
+    scale: float
+
+    @staticmethod
+    def of(
+        frames: Image, people: tuple[People, ...], draw: Augmentation, size_hw: tuple[int, int]
+    ) -> Scene:
+        """Look at a clip (T, H, W, 3) cut from frames of a size by `draw`."""
+        whole = draw.boxes(np.array([[0, 0, size_hw[1], size_hw[0]]], np.float32), 0)[0]
+        corners = np.concatenate([whole[:2], whole[:2] + whole[2:]])
+        room = np.clip(corners, 0, np.tile(draw.crop[::-1], 2)).astype(np.float64)
+        left, top, right, bottom = room.astype(int).tolist()
+        seen = frames[0, top:bottom:LIGHT_STEP, left:right:LIGHT_STEP]
+        return Scene(people, room, float(seen.mean()) if seen.size else MID_GREY, draw.scale)
 
 
 @dataclass(frozen=True)
@@ -73,12 +105,12 @@ class Pasted:
 
 def paste_people(
     frames: Image,
-    people: Many[People],
+    scene: Scene,
     bank: PeopleBank,
     settings: AugmentSettings,
     rng: np.random.Generator,
 ) -> tuple[People, ...]:
-    """Paste people into a share of clips; without a share no chance is consumed.
+    """Paste people into a clip.
 
     A lower bottom edge is nearer to the camera: pasted people cover those whose feet are higher,
     real and pasted ones. Where a real person should cover a pasted one (its outline is not known),
@@ -86,30 +118,31 @@ def paste_people(
 
     Args:
         frames: uint8 (T, H, W, 3), changed in place.
-        people: whom each frame shows, in its pixels.
+        scene: what they show.
         bank: cut-outs to paste.
-        settings: `paste_share`, `paste_most` and the range of heights.
+        settings: `paste_most` and the range of heights.
         rng: source of chance.
 
     Returns:
         Whom each frame shows now. Who is covered but for 15 % is hidden.
     """
-    if settings.paste_share == 0 or rng.random() >= settings.paste_share:
-        return tuple(people)
     pasted: list[Pasted] = []
     for _ in range(int(rng.integers(1, settings.paste_most + 1))):
-        person = _draw_person(people, pasted, bank, settings, rng)
+        person = _draw_person(scene, pasted, bank, settings, rng)
         if person is not None:
             pasted.append(person)
-    first_id = 1 + max([0.0, *(float(p.ids.max()) for p in people if len(p.ids))])
-    return tuple(
-        _paint(frame, shown, pasted, first_id, index)
-        for index, (frame, shown) in enumerate(zip(frames, people, strict=True))
-    )
+    taken = [0.0, *(float(shown.ids.max()) for shown in scene.people if len(shown.ids))]
+    ids = max(taken) + np.arange(1, len(pasted) + 1, dtype=np.float32)
+    told = []
+    for index, (frame, shown) in enumerate(zip(frames, scene.people, strict=True)):
+        boxes = np.array([p.boxes(index + 1)[-1] for p in pasted], np.float32).reshape(-1, 4)
+        owners, seen = _paint(frame, scene.room, pasted, boxes, index)
+        told.append(_tell(shown, boxes, ids, owners, seen))
+    return tuple(told)
 
 
 def _draw_person(
-    people: Many[People],
+    scene: Scene,
     pasted: Many[Pasted],
     bank: PeopleBank,
     settings: AugmentSettings,
@@ -117,26 +150,25 @@ def _draw_person(
 ) -> Pasted | None:
     """Draw a cut-out, its look and a place for it; None where none of a few places will do."""
     own = np.array([person.ltwh for person in pasted]).reshape(-1, 4)
-    present = np.concatenate([people[0].ltwh, own])
+    present = np.concatenate([scene.people[0].ltwh, own])
     neighbour = present[rng.integers(len(present))] if len(present) else None
     cutout = bank.read(int(rng.integers(len(bank))))
     height = _draw_height(cutout, neighbour, settings, rng)
-    picture, solid = _draw_look(cutout, height, rng)
+    picture, solid = _draw_look(cutout, height, scene, rng)
     if solid is None:
         return None
     step = np.rint(rng.uniform(-PACE, PACE, 2) * height * (1.0, 0.3)).astype(np.int64)
-    beside = neighbour is not None and rng.random() < BESIDE_SHARE
+    if rng.random() >= BESIDE_SHARE:
+        neighbour = None
     for _ in range(TRIES):
-        if beside and neighbour is not None:
-            corner = _draw_beside(neighbour, solid[2:], rng)
+        if neighbour is None:
+            corner = rng.uniform(scene.room[:2], scene.room[2:]) - solid[2:] / 2
         else:
-            corner = rng.uniform(0, settings.crop[::-1]) - solid[2:] / 2
+            corner = _draw_beside(neighbour, solid[2:], rng)
         ltwh = np.concatenate([np.rint(corner), solid[2:]])
-        left, top = np.rint(ltwh[:2] - solid[:2]).astype(int).tolist()
+        left, top = (ltwh[:2] - solid[:2]).astype(int).tolist()
         person = Pasted(Sprite(picture, left, top), ltwh, step)
-        if inside_crop(ltwh[None].astype(np.float32), settings.crop)[0] and _is_in_front(
-            person.boxes(len(people)), people
-        ):
+        if _has_place(person, scene):
             return person
     return None
 
@@ -152,20 +184,24 @@ def _draw_height(
     return max(min(height, MOST_GROWTH * len(cutout)), SMALLEST_PX + MARGIN_PX)
 
 
-def _draw_look(cutout: Image, height: float, rng: np.random.Generator) -> tuple[Image, Box | None]:
+def _draw_look(
+    cutout: Image, height: float, scene: Scene, rng: np.random.Generator
+) -> tuple[Image, Box | None]:
     """Mirror, resize, soften and recolour a cut-out.
 
     Returns:
         Picture (h, w, 4) with colours multiplied by alpha, and the box of its solid pixels in it
         (left, top, width, height); None where it has none.
     """
-    if rng.random() < 0.5:
-        cutout = cutout[:, ::-1]
+    mirrored = rng.random() < 0.5
     gain = 1 + rng.uniform(-GAIN, GAIN) + rng.uniform(-TINT, TINT, 3)
-    contrast, blur = 1 + rng.uniform(-CONTRAST, CONTRAST), rng.uniform(0, BLUR_PX)
+    gain *= np.clip(scene.light / MID_GREY, *LIGHT_LIMITS) ** rng.random()
+    contrast = 1 + rng.uniform(-CONTRAST, CONTRAST)
+    blur = rng.uniform(0, BLUR_PX * max(1.0, scene.scale))
     size = round(height), max(1, round(height * cutout.shape[1] / len(cutout)))
     around = ((MARGIN_PX, MARGIN_PX), (MARGIN_PX, MARGIN_PX))
-    fitted = resize(np.ascontiguousarray(cutout), size)
+    fitted = resize(cutout, size)
+    fitted = np.ascontiguousarray(fitted[:, ::-1]) if mirrored else fitted
     rgb = np.pad(fitted[:, :, :3], (*around, (0, 0)), "edge")
     if blur > 0.3:
         rgb = cv2.GaussianBlur(rgb, (0, 0), blur)
@@ -194,70 +230,60 @@ def _draw_beside(neighbour: Box, size: Box, rng: np.random.Generator) -> Box:
     return np.array([at, bottom - size[1]])
 
 
-def _is_in_front(boxes: Box, people: Many[People]) -> bool:
-    """Whether no real person whom a pasted one overlaps stands nearer, in any frame."""
-    for box, shown in zip(boxes, people, strict=True):
-        nearer = shown.ltwh[shown.ltwh[:, 1] + shown.ltwh[:, 3] > box[1] + box[3]]
+def _has_place(person: Pasted, scene: Scene) -> bool:
+    """Whether it stands in the room, and nobody real who overlaps it stands nearer in any frame."""
+    centre = person.ltwh[:2] + person.ltwh[2:] / 2
+    if (centre < scene.room[:2]).any() or (centre >= scene.room[2:]).any():
+        return False
+    for box, shown in zip(person.boxes(len(scene.people)), scene.people, strict=True):
+        nearer = shown.ltwh[shown.ltwh[:, 1:4:2].sum(axis=1) > box[1] + box[3]]
         if len(nearer) and iou_matrix(box[None], nearer).any():
             return False
     return True
 
 
 def _paint(
-    frame: Image, people: People, pasted: Many[Pasted], first_id: float, index: int
-) -> People:
-    """Paint the pasted people into frame number `index` of a clip, from far to near.
+    frame: Image, room: Box, pasted: Many[Pasted], boxes: BoxTable, index: int
+) -> tuple[Owners, Mask]:
+    """Paint pasted people (N), who have these boxes, into frame `index` of a clip, far to near.
 
     Returns:
-        Whom it shows then.
+        Number of the person pasted over each pixel, from 1, 0 = none (H, W), and whether enough of
+        each can be seen in the end (N,).
     """
-    boxes = np.array([p.boxes(index + 1)[-1] for p in pasted], np.float32).reshape(-1, 4)
-    height, width = frame.shape[:2]
-    owners = np.zeros((height, width), np.int32)
-    solid = np.zeros(len(pasted))
-    for number in np.argsort(boxes[:, 1] + boxes[:, 3], kind="stable").tolist():
-        dx, dy = (index * pasted[number].step).tolist()
-        lay(frame, owners, pasted[number].sprite, number + 1, dx, dy)
-        solid[number] = _pixels_of(number + 1, boxes[number], owners)
-    left = [_pixels_of(n, box, owners) for n, box in enumerate(boxes, 1)]
-    free = np.array([_free_share(box, owners) for box in people.ltwh], np.float64)
-    return _told(
-        people,
-        boxes,
-        first_id + np.arange(len(pasted), dtype=np.float32),
-        free >= HIDDEN_VISIBILITY,
-        np.array(left) >= HIDDEN_VISIBILITY * np.maximum(solid, 1),
-        inside_crop(boxes, (height, width)),
-    )
+    owners = np.zeros(frame.shape[:2], np.int32)
+    left, top, right, bottom = room.astype(int).tolist()
+    view = slice(top, bottom), slice(left, right)  # cut off at the frame's edge, as real people are
+    whole = np.zeros(len(pasted))
+    for n in np.argsort(boxes[:, 1] + boxes[:, 3], kind="stable").tolist():
+        dx, dy = (index * pasted[n].step - (left, top)).tolist()
+        lay(frame[view], owners[view], pasted[n].sprite, n + 1, dx, dy)
+        whole[n] = _count(owners, boxes[n], n + 1)
+    rest = np.array([_count(owners, box, n) for n, box in enumerate(boxes, 1)])
+    return owners, rest >= HIDDEN_VISIBILITY * np.maximum(whole, 1)
 
 
-def _told(
-    people: People,
-    ltwh: BoxTable,
-    ids: npt.NDArray[np.float32],
-    free: Mask,
-    seen: Mask,
-    inside: Mask,
+def _tell(
+    people: People, boxes: BoxTable, ids: npt.NDArray[np.float32], owners: Owners, seen: Mask
 ) -> People:
-    """Whom a frame shows with pasted people (ltwh, ids) in it.
+    """Whom a frame shows when people have been pasted in; arguments as `_paint` has them.
 
-    Args:
-        people: those of the frame itself.
-        ltwh: boxes of the pasted people.
-        ids: theirs.
-        free: which of the frame's own can still be seen.
-        seen: which of the pasted ones can be seen.
-        inside: which of the pasted ones are still in the crop; what shows of others is ignored.
+    What shows of pasted people who have walked out of the crop is ignored.
     """
+    height, width = owners.shape
+    inside = inside_crop(boxes, (height, width))
+    shares = [_free_share(box, owners) for box in people.ltwh]
+    free = np.array(shares, np.float64) >= HIDDEN_VISIBILITY
     return People(
-        np.concatenate([people.ltwh[free], ltwh[seen & inside]]),
+        np.concatenate([people.ltwh[free], boxes[seen & inside]]),
         np.concatenate([people.ids[free], ids[seen & inside]]),
-        np.concatenate([people.hidden, people.ltwh[~free], ltwh[~seen & inside]]),
-        np.concatenate([people.ignored, ltwh[~inside]]),
+        np.concatenate([people.hidden, people.ltwh[~free], boxes[~seen & inside]]),
+        np.concatenate([people.ignored, boxes[~inside]]),
     )
 
 
-def _pixels_of(owner: int, box: BoxTable, owners: Owners) -> int:
+def _count(owners: Owners, box: BoxTable, owner: int) -> int:
+    """Pixels in a box that show one owner."""
     return int(np.count_nonzero(owners[_window(box, owners)] == owner))
 
 

@@ -68,7 +68,7 @@ class Cutouts:
         """One person, tightly cut: uint8 (h, w, 4) RGB and alpha 0 or 255; not to be changed.
 
         Raises:
-            InputError: a photo or mask that cannot be read any more.
+            InputError: a photo or mask that cannot be read, or a mask of another size.
         """
         if index not in self._kept:
             self._keep_all_of(self._outlines[index].photo)
@@ -77,7 +77,12 @@ class Cutouts:
     def _keep_all_of(self, photo: Path) -> None:
         """Cut out everybody in a photo: decoding it is what takes long."""
         numbers = [n for n, outline in enumerate(self._outlines) if outline.photo == photo]
-        image, values = read_image(photo), _read_values(self._outlines[numbers[0]].mask)
+        mask = self._outlines[numbers[0]].mask
+        image, values = read_image(photo), _read_values(mask)
+        if image.shape[:2] != values.shape:
+            (height, width), (rows, columns) = image.shape[:2], values.shape
+            expected = f"{width}x{height}, the size of its photo"
+            raise InputError(mask, expected, f"{columns}x{rows}", "restore or remove the mask")
         for number in numbers:
             outline = self._outlines[number]
             place = outline.rows, outline.columns
@@ -92,8 +97,8 @@ def open_cutouts(folders: Many[str | os.PathLike[str]]) -> Cutouts:
     person (a part of them may be hidden), and outlines that are no standing person's.
 
     Raises:
-        InputError: no such folder, a folder without masks, a mask that cannot be read or is not of
-            its photo's size, or no whole person in all of them.
+        InputError: no such folder, a folder without masks, a mask that cannot be read, or no whole
+            person in all of them.
     """
     pairs = [pair for folder in folders for pair in _pairs(Path(folder))]
     found: list[Outline] = []
