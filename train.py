@@ -17,12 +17,13 @@ from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
 from nets.checkpoint import CHECKPOINT, read_checkpoint
 from nets.clips import ClipBatches, Source
+from nets.cutouts import Cutouts
 from nets.density_job import density_job
 from nets.frame_stack import build_net
 from nets.ranks import rank
 from nets.recipe import TrainSettings, load_recipe, recipe_text
 from nets.schedule import frozen_stages
-from nets.sources import training_sources, validation_sources
+from nets.sources import training_cutouts, training_sources, validation_sources
 from nets.start import start_from
 from nets.training import choose_device, train
 
@@ -73,7 +74,9 @@ def run_training(settings: TrainSettings, run: Path, *, resume: bool = False) ->
     net = build_net(settings.net)
     frozen_stages(net, settings.schedule.freeze)
     steps, seed = settings.schedule.max_steps, settings.schedule.seed
-    training = batches(*training_sources(settings.data), settings, seed, steps)
+    training = batches(
+        *training_sources(settings.data), settings, seed, steps, training_cutouts(settings)
+    )
     held_out = validation_sources(settings.data)
     shares = [1.0] * len(held_out)
     validation = batches(held_out, shares, settings, 0, VALIDATION_BATCHES) if held_out else None
@@ -88,9 +91,14 @@ def run_training(settings: TrainSettings, run: Path, *, resume: bool = False) ->
 
 
 def batches(
-    sources: list[Source], shares: list[float], settings: TrainSettings, seed: int, count: int
+    sources: list[Source],
+    shares: list[float],
+    settings: TrainSettings,
+    seed: int,
+    count: int,
+    cutouts: Cutouts | None = None,
 ) -> ClipBatches:
-    """Clips from sources as this process's batches, `count` of them."""
+    """Clips from sources as this process's batches, `count` of them, with people pasted if any."""
     return ClipBatches(
         sources,
         shares,
@@ -102,6 +110,7 @@ def batches(
         seed=seed,
         rank=rank(),
         count=count,
+        bank=cutouts,
     )
 
 

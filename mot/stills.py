@@ -60,7 +60,7 @@ def open_stills(folder: str | os.PathLike[str]) -> Stills:
     if not table_at.is_file():
         raise InputError(folder, f"a folder of photos with {BOXES_FILE}", "none", "check the path")
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if _is_photo(entry.name))
+        names = sorted(entry.name for entry in entries if is_photo(entry.name))
     if not names:
         raise InputError(
             folder, f"photos ({' '.join(sorted(IMAGE_SUFFIXES))})", "none", "check the path"
@@ -82,7 +82,8 @@ def read_still(stills: Stills, index: int) -> Image:
     return read_image(stills.paths[index - 1])
 
 
-def _is_photo(name: str) -> bool:
+def is_photo(name: str) -> bool:
+    """Whether a file of such a name is a photo, and no mask or hidden file."""
     path = Path(name)
     hidden = name.startswith(".")
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.stem.endswith(MASK_ENDING) | hidden

@@ -40,6 +40,10 @@ class AugmentSettings:
     """Largest standard deviation of added noise, in grey levels."""
     frame_steps: tuple[int, ...] = (1,)
     """Distances between a clip's frames, drawn at random: frame rates differ."""
+    paste_share: float = 0.0
+    """Share of clips that people cut out of photos are pasted into; they come from --cutouts."""
+    paste_most: int = 4
+    """Most people pasted into one clip."""
 
     def __post_init__(self) -> None:
         for name in ("crop", "scale", "frame_steps"):
@@ -51,10 +55,11 @@ class AugmentSettings:
         if self.person_px is not None:
             object.__setattr__(self, "person_px", tuple(self.person_px))
             require("person_px", _rising(self.person_px), "two rising heights in pixels")
-        for name in ("background_share", "blur_share"):
+        for name in ("background_share", "blur_share", "paste_share"):
             require(name, 0 <= getattr(self, name) <= 1, "a share in 0..1")
         require("colour", 0 <= self.colour < 1, "a strength in [0, 1)")
         require("noise", 0 <= self.noise < 256, "grey levels of 0 or more")
+        require("paste_most", self.paste_most >= 1, "at least 1")
 
 
 def _rising(limits: tuple[float, ...]) -> bool:

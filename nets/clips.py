@@ -18,41 +18,16 @@ from torch.utils.data import Dataset
 from labelmaps.cache import FrameBlock
 from labelmaps.render import ignore_mask, render
 from labelmaps.targets import box_targets
-from mot.annotations import considered, ignore_regions
 from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.stills import Stills, read_still
 from nets.augment import Augmentation, AugmentSettings, draw_augmentation, recolour
+from nets.composites import PeopleBank, Scene, paste_people
 from nets.losses import Targets
+from nets.people import People, inside_crop, people_of
 
 Image = npt.NDArray[np.uint8]
-BoxTable = npt.NDArray[np.float32]
-HIDDEN_VISIBILITY = 0.15  # below it too little of a person shows to ask for its detection
-SMALLEST_PX = 10.0  # people lower than this in the crop are ignored
 SCALE_SAMPLES = 64  # clips that the map units are measured on
-
-
-@dataclass(frozen=True)
-class People:
-    """Whom a frame holds, boxes as ltwh in its pixels.
-
-    Attributes:
-        ltwh: people who can be seen (N, 4).
-        ids: their identities (N,), negative where nobody knows them.
-        hidden: people behind others or things (K, 4): they belong to the count, and no detection
-            of them is asked for or held against the net.
-        ignored: regions (M, 4) that say nothing of any map.
-    """
-
-    ltwh: BoxTable
-    ids: npt.NDArray[np.float32]
-    hidden: BoxTable
-    ignored: BoxTable
-
-    @property
-    def counted(self) -> BoxTable:
-        """Boxes of all people, seen or hidden (N + K, 4)."""
-        return np.concatenate([self.ltwh, self.hidden])
 
 
 class Source(Protocol):
@@ -89,7 +64,7 @@ class SequenceSource:
         self.block = block
         self.length = len(block.frames)
         scaled = truth.scaled(block.scale_x, block.scale_y)
-        self._people = [_people_of(rows) for _, rows in scaled.by_frame(self.length)]
+        self._people = [people_of(rows) for _, rows in scaled.by_frame(self.length)]
         self.boxes = sum(len(people.ltwh) for people in self._people)
 
     def clip(self, start: int, count: int, step: int) -> Many[Image]:
@@ -112,7 +87,7 @@ class StillSource:
         self.length = len(stills.paths)
         self._people = [
             # Photos name nobody; within a clip of one photo, a person is known by its row.
-            _people_of(rows.with_columns(id=np.arange(len(rows))))
+            people_of(rows.with_columns(id=np.arange(len(rows))))
             for _, rows in stills.boxes.by_frame(self.length)
         ]
 
@@ -125,14 +100,6 @@ class StillSource:
         return self._people[index]
 
 
-def _people_of(rows: Boxes) -> People:
-    wanted = considered(rows)
-    hidden = wanted & (rows.visibility >= 0) & (rows.visibility < HIDDEN_VISIBILITY)
-    shown = wanted & ~hidden
-    ignored = ignore_regions(rows) & ~wanted
-    return People(rows.ltwh[shown], rows.id[shown], rows.ltwh[hidden], rows.ltwh[ignored])
-
-
 @dataclass(frozen=True)
 class Clip:
     """One training example: frames (T, H, W, 3) uint8 and whom each shows, in crop pixels."""
@@ -142,9 +109,16 @@ class Clip:
 
 
 def sample_clip(
-    source: Source, frames: int, settings: AugmentSettings, rng: np.random.Generator
+    source: Source,
+    frames: int,
+    settings: AugmentSettings,
+    rng: np.random.Generator,
+    bank: PeopleBank | None = None,
 ) -> Clip:
-    """Draw a clip of `frames` frames from a source with one augmentation for all of them."""
+    """Draw a clip of `frames` frames from a source with one augmentation for all of them.
+
+    People from the bank are pasted into a share of the clips; without a bank into none.
+    """
     still = source.still
     step = 1 if still else _frame_step(source, frames, settings.frame_steps, rng)
     last_start = source.length - (1 if still else (frames - 1) * step + 1)
@@ -157,6 +131,10 @@ def sample_clip(
     )
     cut = np.stack([draw.apply(image, k) for k, image in enumerate(images)])
     moved = tuple(_moved(p, draw, k, settings.crop) for k, p in enumerate(people))
+    # Nobody to paste draws nothing: other batches than before would not repeat earlier trainings.
+    if bank is not None and settings.paste_share > 0 and rng.random() < settings.paste_share:
+        scene = Scene.of(cut, moved, draw, images[0].shape[:2])
+        moved = paste_people(cut, scene, bank, settings, rng)
     return Clip(recolour(cut, settings, rng), moved)
 
 
@@ -176,17 +154,9 @@ def _frame_step(source: Source, frames: int, steps: Many[int], rng: np.random.Ge
 def _moved(people: People, draw: Augmentation, frame: int, crop: tuple[int, int]) -> People:
     """People in crop pixels: those whose centre is inside; what shows of others is ignored."""
     ltwh, hidden = draw.boxes(people.ltwh, frame), draw.boxes(people.hidden, frame)
-    clear, counted = _inside(ltwh, crop), _inside(hidden, crop)
+    clear, counted = inside_crop(ltwh, crop), inside_crop(hidden, crop)
     ignored = [draw.boxes(people.ignored, frame), ltwh[~clear], hidden[~counted]]
     return People(ltwh[clear], people.ids[clear], hidden[counted], np.concatenate(ignored))
-
-
-def _inside(ltwh: BoxTable, crop: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Mark people whose centre is in the crop and who are large enough to teach."""
-    centre = ltwh[:, :2] + ltwh[:, 2:] / 2
-    inside = ((centre >= 0) & (centre < crop[::-1])).all(axis=1)
-    clear: npt.NDArray[np.bool_] = inside & (ltwh[:, 3] >= SMALLEST_PX)
-    return clear
 
 
 def frame_targets(
@@ -250,6 +220,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         seed: with rank and batch number it decides every draw.
         rank: of this process among several.
         count: number of batches.
+        bank: people to paste into clips, if any.
 
     Raises:
         InputError: no sources, or a sequence that is shorter than a clip.
@@ -268,6 +239,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         seed: int,
         rank: int = 0,
         count: int = 1,
+        bank: PeopleBank | None = None,
     ) -> None:
         if not sources:
             raise InputError("--train-seqs", "at least one sequence", "none", "name a sequence")
@@ -277,7 +249,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         self.sources = sources
         self.shares = np.asarray(shares, np.float64) / np.sum(shares)
         self.frames, self.batch, self.augment = frames, batch, augment
-        self.stride, self.label = stride, label
+        self.stride, self.label, self.bank = stride, label, bank
         self.seed, self.rank, self.count = seed, rank, count
 
     def __len__(self) -> int:
@@ -286,7 +258,9 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
     def _clips(self, number: int, rank: int) -> list[Clip]:
         rng = np.random.default_rng([self.seed, rank, number])
         chosen = rng.choice(len(self.sources), size=self.batch, p=self.shares)
-        return [sample_clip(self.sources[s], self.frames, self.augment, rng) for s in chosen]
+        return [
+            sample_clip(self.sources[s], self.frames, self.augment, rng, self.bank) for s in chosen
+        ]
 
     def __getitem__(self, number: int) -> tuple[torch.Tensor, Targets]:
         clips = self._clips(number, self.rank)

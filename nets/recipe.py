@@ -34,6 +34,8 @@ class DataSettings:
     share_power: float = 0.0
     """Sequences are drawn as often as their number of people to this power: 0 = all alike, 1 = by
     people, so that scenes of few teach little."""
+    cutouts: tuple[str, ...] = ()
+    """Folders of photos with NAME_mask.png, below --data or anywhere: people for --paste-share."""
     scenes: int = 12
     """Rendered scenes to train on where there is no --data."""
     cache: str = "data/cache"
@@ -42,7 +44,7 @@ class DataSettings:
     """Largest number of pixels per cached frame; larger frames are shrunk."""
 
     def __post_init__(self) -> None:
-        for name in ("train_seqs", "val_seqs", "stills"):
+        for name in ("train_seqs", "val_seqs", "stills", "cutouts"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         require_setting(self, "still_share", 0 <= self.still_share <= 1, "a share in 0..1")
         require_setting(self, "share_power", 0 <= self.share_power <= 1, "a power in 0..1")
@@ -72,6 +74,9 @@ class TrainSettings:
         if self.schedule.freeze and self.weights == "none":
             got, remedy = f"--freeze {self.schedule.freeze}", "name weights, or set --freeze 0"
             raise InputError("--weights", "weights worth freezing", got, remedy)
+        if self.augment.paste_share > 0 and not self.data.cutouts:
+            got, remedy = f"--paste-share {self.augment.paste_share}", "name one, or set it to 0"
+            raise InputError("--cutouts", "a folder of photos with masks", got, remedy)
         if self.loss.raw_loss:  # the 2019 net whole: its sums under softplus would be another net
             object.__setattr__(self, "net", replace(self.net, activation="relu"))
 

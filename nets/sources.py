@@ -11,10 +11,11 @@ from labelmaps.cache import cached_frames
 from mot.errors import InputError
 from mot.sequence import Sequence, data_root, find_sequence, list_sequences, open_sequence
 from mot.splits import Part, Split, find_leaks
-from mot.stills import Stills, open_stills
+from mot.stills import open_stills
 from mot.synthetic import RENDERED, SceneSettings, ensure_scenes
 from nets.clips import SequenceSource, Source, StillSource
-from nets.recipe import DataSettings
+from nets.cutouts import Cutouts, open_cutouts
+from nets.recipe import DataSettings, TrainSettings
 
 CACHE_GRID = 4  # cached sizes are multiples of this many pixels
 
@@ -32,7 +33,7 @@ def training_sources(settings: DataSettings) -> tuple[list[Source], list[float]]
             trained on.
     """
     sequences = _training_sequences(settings)
-    stills = [_find_stills(name, settings) for name in settings.stills]
+    stills = [open_stills(_folder(name, settings)) for name in settings.stills]
     cached = [_cached(sequence, settings) for sequence in sequences]
     sources: list[Source] = [*cached]
     photos: list[Source] = [StillSource(folder) for folder in stills]
@@ -47,6 +48,17 @@ def training_sources(settings: DataSettings) -> tuple[list[Source], list[float]]
 def validation_sources(settings: DataSettings) -> list[Source]:
     """Open the sequences to validate on."""
     return [_cached(find_sequence(name, _root(settings)), settings) for name in settings.val_seqs]
+
+
+def training_cutouts(settings: TrainSettings) -> Cutouts | None:
+    """Open the people to paste into training clips; None where none are to be pasted.
+
+    Raises:
+        InputError: a folder without usable masks.
+    """
+    if settings.augment.paste_share == 0:
+        return None
+    return open_cutouts([_folder(name, settings.data) for name in settings.data.cutouts])
 
 
 def _root(settings: DataSettings) -> Path:
@@ -89,9 +101,10 @@ def _known_to_both(training: Many[Sequence], held_out: Many[Sequence]) -> list[t
     return [(leak.train, leak.val) for leak in leaks if leak.kind != "camera"]
 
 
-def _find_stills(name: str, settings: DataSettings) -> Stills:
+def _folder(name: str, settings: DataSettings) -> Path:
+    """A folder of photos, below the data or anywhere."""
     inside = _root(settings) / name
-    return open_stills(inside if inside.is_dir() else Path(name))
+    return inside if inside.is_dir() else Path(name)
 
 
 def _cached(sequence: Sequence, settings: DataSettings) -> SequenceSource:

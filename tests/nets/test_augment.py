@@ -148,6 +148,8 @@ def test_no_augmentation_changes_nothing():
         ({"background_share": 1.5}, "--background-share"),
         ({"colour": -0.1}, "--colour"),
         ({"noise": float("nan")}, "--noise"),
+        ({"paste_share": 1.5}, "--paste-share"),
+        ({"paste_most": 0}, "--paste-most"),
     ],
 )
 def test_unusable_settings_are_refused(change, flag):

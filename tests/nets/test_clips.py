@@ -10,8 +10,8 @@ from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.stills import open_stills
 from nets.augment import AugmentSettings
-from nets.clips import Clip, ClipBatches, People, StillSource, frame_targets, sample_clip
-from nets.clips import _people_of as people_of
+from nets.clips import Clip, ClipBatches, StillSource, frame_targets, sample_clip
+from nets.people import People, people_of
 
 SIZE = (64, 96)
 PLAIN = AugmentSettings(
@@ -95,6 +95,36 @@ def test_seed_rank_and_number_decide_a_batch():
 def test_batches_travel_to_other_processes():
     there = pickle.loads(pickle.dumps(batches()))
     assert torch.equal(there[1][0], batches()[1][0])
+
+
+class Bank:
+    """One cut-out: a grey rectangle."""
+
+    def __len__(self):
+        return 1
+
+    def read(self, index):
+        return np.full((60, 24, 4), (90, 120, 90, 255), np.uint8)
+
+
+def test_people_are_pasted_into_their_share_of_the_clips():
+    augment = dataclasses.replace(PLAIN, person_px=(12.0, 30.0), scale=(0.1, 4.0))
+    pasting = dataclasses.replace(augment, paste_share=0.5, paste_most=1)
+    data = batches(batch=100, augment=pasting, bank=Bank())
+    people = data[0][1].density[:, 0].sum(dim=(1, 2)).round()
+    assert 30 <= (people == 2).sum() <= 55  # half, less those who find no place
+    there = pickle.loads(pickle.dumps(data))
+    assert torch.equal(there[0][0], data[0][0])
+
+
+def test_without_a_share_or_a_bank_batches_are_as_they_were():
+    augment = AugmentSettings(crop=SIZE)
+    pasting = dataclasses.replace(augment, paste_share=1.0)
+    plain = batches(augment=augment)[1]
+    for same in (batches(augment=augment, bank=Bank()), batches(augment=pasting)):
+        assert torch.equal(same[1][0], plain[0])
+        assert torch.equal(same[1][1].density, plain[1].density)
+    assert not torch.equal(batches(augment=pasting, bank=Bank())[1][0], plain[0])
 
 
 def test_targets_follow_the_pixels():

@@ -108,6 +108,13 @@ def test_raw_loss_brings_the_relu_of_2019():
     assert raw.net == NetSettings(activation="relu")
 
 
+def test_people_to_paste_must_come_from_somewhere(recipe):
+    with pytest.raises(InputError, match=r"--cutouts: expected a folder .*, got --paste-share 0.5"):
+        load_recipe(recipe("augment: {paste_share: 0.5}"))
+    given = load_recipe(recipe("augment: {paste_share: 0.5}\ndata: {cutouts: [photos]}"))
+    assert given.data.cutouts == ("photos",)
+
+
 @pytest.mark.parametrize(
     ("change", "flag"),
     [

@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 
 from mot.errors import InputError
+from nets.augment import AugmentSettings
 from nets.clips import SequenceSource, StillSource
-from nets.recipe import DataSettings
-from nets.sources import cache_size, training_sources, validation_sources
+from nets.recipe import DataSettings, TrainSettings
+from nets.sources import cache_size, training_cutouts, training_sources, validation_sources
 
 
 @pytest.fixture
@@ -58,6 +59,21 @@ def test_photos_share_their_part_by_number(opened, root):
     assert shares == {"street": 0.75, "photos": 0.25}
     assert isinstance(sources[1], StillSource)
     assert opened(stills=(str(root / "photos"),))[0] == {"photos": 1.0}
+
+
+def test_people_to_paste_are_found_like_photos(root):
+    mask = np.zeros((100, 80), np.uint8)
+    cv2.ellipse(mask, (40, 50), (16, 40), 0, 0, 360, 1, -1)
+    cv2.imwrite(str(root / "photos" / "0.png"), np.zeros((100, 80, 3), np.uint8))
+    cv2.imwrite(str(root / "photos" / "0_mask.png"), mask)
+    data = DataSettings(data=str(root), cutouts=("photos",))
+    settings = TrainSettings(data=data, augment=AugmentSettings(paste_share=0.5))
+    bank = training_cutouts(settings)
+    assert bank is not None and len(bank) == 1
+    assert training_cutouts(TrainSettings(data=data)) is None  # nothing is opened in vain
+    (root / "photos" / "0_mask.png").unlink()
+    with pytest.raises(InputError, match=r"photos: expected .* got no mask; name another folder"):
+        training_cutouts(settings)
 
 
 def test_frames_are_shrunk_for_the_cache_and_boxes_with_them(opened):
