@@ -22,6 +22,7 @@ COMMANDS = {
     "slices": ("mot.slices", "stack a line of every frame over time"),
     "density-sheet": ("mot.density_sheet", "show density over frames of a video"),
     "statistics": ("mot.statistics", "measure the people of a data set"),
+    "errors": ("mot.error_analysis", "count a scored run's errors by their causes"),
     "curves": ("nets.curves", "draw the curves of training runs"),
     "extract": ("reid.extract", "cut crops of people out of sequences"),
     "train-reid": ("reid.train", "train an embedder on crops"),

@@ -51,7 +51,13 @@ def colour_of(identity: float) -> tuple[int, int, int]:
 
 
 def draw_boxes(
-    image: Image, boxes: Boxes, *, labels: bool = True, thickness: int = 0, in_place: bool = False
+    image: Image,
+    boxes: Boxes,
+    *,
+    labels: bool = True,
+    thickness: int = 0,
+    colour: tuple[int, int, int] | None = None,
+    in_place: bool = False,
 ) -> Image:
     """Draw boxes in their identities' colours; of those that only fill a track's gap, the corners.
 
@@ -60,26 +66,29 @@ def draw_boxes(
         boxes: rows to draw, whatever their frame.
         labels: write the id over the box, or the score where there is no id.
         thickness: of the lines in pixels, 0 = by the size of the image.
+        colour: RGB of all boxes; None = by identity.
         in_place: draw into `image` itself.
     """
     canvas = _canvas(image, in_place)
     thickness = thickness or _line_width(canvas)
     corners = np.rint(np.clip(boxes.ltrb, -1e5, 1e5)).astype(int)
     colours = colours_of(boxes.id)
+    if colour is not None:
+        colours[:] = colour
     filled = (boxes.id >= 0) & (boxes.score == FILLED_SCORE)
-    for (left, top, right, bottom), colour in zip(
+    for (left, top, right, bottom), rgb in zip(
         corners[~filled].tolist(), colours[~filled].tolist(), strict=True
     ):
-        cv2.rectangle(canvas, (left, top), (right, bottom), colour, thickness)
-    for (left, top, right, bottom), colour in zip(
+        cv2.rectangle(canvas, (left, top), (right, bottom), rgb, thickness)
+    for (left, top, right, bottom), rgb in zip(
         corners[filled].tolist(), colours[filled].tolist(), strict=True
     ):
-        _draw_corners(canvas, left, top, right, bottom, colour, thickness)
+        _draw_corners(canvas, left, top, right, bottom, rgb, thickness)
     if labels:
-        for row, colour in enumerate(colours.tolist()):
+        for row, rgb in enumerate(colours.tolist()):
             known = boxes.id[row] >= 0
             text = f"{boxes.id[row]:.0f}" if known else f"{boxes.score[row]:.2f}"
-            _label(canvas, text, int(corners[row, 0]), int(corners[row, 1]), colour)
+            _label(canvas, text, int(corners[row, 0]), int(corners[row, 1]), rgb)
     return canvas
 
 
@@ -209,11 +218,28 @@ def mosaic(
 
 
 def draw_text(
-    image: Image, text: str, *, left: int = 4, top: int = 4, in_place: bool = False
+    image: Image,
+    text: str,
+    *,
+    left: int = 4,
+    top: int = 4,
+    scale: float | None = None,
+    in_place: bool = False,
 ) -> Image:
-    """Write a line of light text on a dark ground; `left`, `top` are its corner in pixels."""
+    """Write a line of light text on a dark ground.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        text: ASCII.
+        left: edge of the text in pixels.
+        top: likewise.
+        scale: size of the letters, 1 = 22 pixels; None = by the size of the image.
+        in_place: draw into `image` itself.
+    """
     canvas = _canvas(image, in_place)
-    _label(canvas, text, left, top + _text_height(canvas) + 4, (245, 245, 245), ink=None)
+    scale = _text_scale(canvas) if scale is None else scale
+    bottom = top + cv2.getTextSize("0", FONT, scale, 1)[0][1] + 4
+    _label(canvas, text, left, bottom, (245, 245, 245), ink=None, scale=scale)
     return canvas
 
 
@@ -243,10 +269,6 @@ def _text_scale(image: Image) -> float:
     return float(np.clip(min(image.shape[:2]) / 1000, 0.34, 1.2))
 
 
-def _text_height(image: Image) -> int:
-    return int(cv2.getTextSize("0", FONT, _text_scale(image), 1)[0][1])
-
-
 def _label(
     canvas: Image,
     text: str,
@@ -254,9 +276,10 @@ def _label(
     bottom: int,
     colour: Sequence[int],
     ink: Sequence[int] | None = (0, 0, 0),
+    scale: float | None = None,
 ) -> None:
     """Write text whose ground ends at `bottom`: ink on the colour, or the colour on dark."""
-    scale = _text_scale(canvas)
+    scale = _text_scale(canvas) if scale is None else scale
     width, height = cv2.getTextSize(text, FONT, scale, 1)[0]
     bottom = max(bottom, height + 3)
     ground, letters = ((24, 24, 24), colour) if ink is None else (colour, ink)

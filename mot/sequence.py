@@ -78,6 +78,11 @@ class Sequence:
         """Whether there are public detections."""
         return self.detections_at.is_file()
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether all frames seem to be there."""
+        return self.frames_at.is_file() or len(self.images) >= self.length
+
     def truth(self) -> Boxes:
         """Read the ground truth; raises InputError when there is none or it is malformed."""
         if not self.has_truth:

@@ -66,7 +66,7 @@ def scored_series(
     Raises:
         InputError: a frame that cannot be read.
     """
-    length, pictures, missing = sequence.length, _has_frames(sequence), ""
+    length, pictures, missing = sequence.length, sequence.has_frames, ""
     if preview is None and pictures:
         preview = _read_again(sequence, out, budget)
     if preview is None:
@@ -98,8 +98,3 @@ def _read_again(sequence: Sequence, out: Path, budget: Budget) -> Preview:
         for number, image in stream_frames(sequence, size_hw=recorder.size_hw, step=every):
             recorder.add(number, image)
         return recorder.finish(title=f"{sequence.name}: pictures")
-
-
-def _has_frames(sequence: Sequence) -> bool:
-    """Whether all frames of a sequence seem to be there."""
-    return sequence.frames_at.is_file() or len(sequence.images) >= sequence.length

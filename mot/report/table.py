@@ -69,16 +69,19 @@ def scores_table(scores: Sequence[SequenceScores], headings: Iterable[str] = COL
     return table
 
 
+def terminal() -> Console:
+    """Where tables are printed: stdout, plain and `PLAIN_WIDTH` wide where it is no terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+
+
 def print_scores(scores: Sequence[SequenceScores], *, console: Console | None = None) -> None:
     """Print the table and the protocol line on stdout, plain and 120 wide where it is no terminal.
 
     Raises:
         InputError: no scores, or a sequence twice.
     """
-    if console is None:
-        console = Console(highlight=False)
-        if not console.is_terminal:
-            console = Console(highlight=False, width=PLAIN_WIDTH)
+    console = console or terminal()
     console.print(scores_table(scores, COLUMNS if console.width >= FULL_WIDTH else CORE))
     console.print(protocol_line(scores), style="dim", soft_wrap=True)
 
