@@ -77,7 +77,7 @@ class EvalFlags:
     """Folder of the run: <sequence>.txt, .counts.csv and .json, scores.json, report.html."""
     weights: str | None = None
     """Weights of a net (.safetensors), or what python -m nets.export made of it (.onnx, .xml,
-    .torchscript); none = those that come with Footfall."""
+    .torchscript), or one that comes with Footfall: footfall-m (what none means), footfall-s."""
     detections: str = "net"
     """net: boxes by the net; public: those in det/det.txt, which need no frames."""
     linker: str = "byte"

@@ -60,7 +60,7 @@ class TrackFlags:
     (frame, time, id, box, score), .counts.csv (density count, tracks), .json (summary)."""
     weights: str | None = None
     """Weights of a net (.safetensors), or what python -m nets.export made of it (.onnx, .xml,
-    .torchscript); none = those that come with Footfall."""
+    .torchscript), or one that comes with Footfall: footfall-m (what none means), footfall-s."""
     boxes: str | None = None
     """Link these detections (MOT text) in the place of a net's."""
     linker: str = "byte"

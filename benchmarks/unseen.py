@@ -7,7 +7,7 @@ product and no threshold of its own. Started again, it goes on where it was stop
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from mot.report.table import print_scores, write_scores_json
 from mot.sequence import list_sequences, open_sequence
 from nets.calibrate import CalibrateFlags, calibrate
 from nets.checkpoint import CHECKPOINT
+from nets.predict import PredictSettings
 from nets.recipe import TrainSettings, load_recipe
 from train import run_training
 
@@ -48,6 +49,7 @@ class UnseenFlags:
     KITTI-17: with it, those two are no unseen places."""
     online: bool = False
     """Report every frame at once, as a tracker that looks at no later frame."""
+    predict: PredictSettings = field(default_factory=PredictSettings)
 
 
 def without(settings: TrainSettings, place: str) -> TrainSettings:
@@ -82,6 +84,7 @@ def train_without(place: str, flags: UnseenFlags) -> Path:
                 out=str(calibrated),
                 half=True,
                 data=settings.data.data,
+                predict=flags.predict,
             )
         )
     return calibrated
@@ -100,6 +103,7 @@ def score_on(place: str, weights: Path, flags: UnseenFlags) -> list[ScoredSequen
         weights=weights,
         embedder=flags.embedder,
         online=flags.online,
+        predict=flags.predict,
         resume=True,
         report=False,
     )

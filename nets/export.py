@@ -40,7 +40,7 @@ class ExportFlags:
     out: str
     """File to write: .onnx, .xml or .torchscript."""
     weights: str | None = None
-    """Weights of a net (.safetensors); none = those that come with Footfall."""
+    """Weights of a net (.safetensors), footfall-m (what none means) or footfall-s."""
     precision: str = "fp32"
     """fp32; fp16: weights stored in half the bytes (onnx, openvino); bf16 (torchscript); int8
     (onnx, openvino): quantised by NNCF."""

@@ -27,7 +27,7 @@ from nets.backends import FILES, Engine, make_runner, read_metadata
 from nets.frame_stack import FrameStack, build_net
 from nets.notes import LEAST_PX, SIZE_GRID, Calibration, FloatMap, NetNotes
 from nets.runner import Batch, Maps, Model, Runner
-from nets.shipped import default_weights
+from nets.shipped import default_weights, named_weights
 from nets.weights import check_state, load_weights
 
 Image = npt.NDArray[np.uint8]
@@ -124,12 +124,13 @@ def load_net(path: Path | str | None = None) -> TrainedNet:
     """Load a net: weights (.safetensors), or what `nets.export` made of them.
 
     Args:
-        path: the file, its kind told by its suffix; None = the weights that come with Footfall.
+        path: the file, its kind told by its suffix, or footfall-m, footfall-s of those that come
+            with Footfall; None = the first of these.
 
     Raises:
         InputError: missing, truncated or foreign file, or weights of another shape.
     """
-    path = default_weights(rendered=False) if path is None else Path(path)
+    path = default_weights(rendered=False) if path is None else named_weights(path)
     if path.suffix.lower() not in FILES:
         return _load_weights(path)
     if not path.is_file():

@@ -5,7 +5,8 @@ from pathlib import Path
 from mot.errors import InputError
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
-REAL = WEIGHTS / "footfall.safetensors"
+SUFFIX = ".safetensors"
+BEST = WEIGHTS / "footfall-s.safetensors"
 SYNTHETIC = WEIGHTS / "synthetic.safetensors"
 EMBEDDER = WEIGHTS / "embedder.safetensors"
 
@@ -16,7 +17,15 @@ def default_weights(*, rendered: bool) -> Path:
     Raises:
         InputError: they are not where the checkout has them.
     """
-    return shipped(SYNTHETIC if rendered else REAL)
+    return shipped(SYNTHETIC if rendered else BEST)
+
+
+def named_weights(name: Path | str) -> Path:
+    """A file of weights, or one of the shipped ones by its bare name: footfall-m, footfall-s."""
+    path = Path(name)
+    bare = path.name == str(name) and not path.suffix
+    ours = WEIGHTS / f"{path.name}{SUFFIX}"
+    return ours if bare and not path.exists() and ours.is_file() else path
 
 
 def shipped(path: Path) -> Path:

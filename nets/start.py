@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from mot.errors import InputError
 from nets.frame_stack import FrameStack
+from nets.shipped import named_weights
 from nets.transfer import INFLATIONS, LoadReport, inflated, slots_of
 from nets.weights import load_image_weights, load_weights, settle_norms
 
@@ -42,7 +42,7 @@ def start_from(
     if weights == "none":
         return "start: random weights"
     if weights != "imagenet":
-        state, metadata = load_weights(Path(weights))
+        state, metadata = load_weights(named_weights(weights))
         if "settings" in metadata:
             return f"start: {_load_earlier(net, state, inflate, weights)}"
     frames = net.settings.frames if net.settings.fuse == "input" else 1
