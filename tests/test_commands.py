@@ -104,7 +104,7 @@ def shrunk(name: str, arguments: list[str]) -> list[str]:
     """The arguments with those flags of SMALL in the place of their own."""
     small = dict(SMALL.get(name, {}))
     if "imagenet" in arguments or (
-        "--weights" not in arguments and "recipes/real.yaml" in arguments
+        "--weights" not in arguments and any("recipes/footfall-" in word for word in arguments)
     ):
         small["--weights"] = IMAGENET
     if any(word.endswith(".onnx") for word in arguments) and "--backend" in small:
