@@ -31,9 +31,11 @@ class UnseenFlags:
     """Train without a place, score on it, for each place in turn."""
 
     recipe: Path
-    """Recipe (YAML) that names --data and all --train-seqs."""
+    """Recipe (YAML) that names all --train-seqs."""
     truth: Path
     """Folder that holds the sequences to score, whole and with their truth."""
+    data: str | None = None
+    """Folder to train from, in the place of the recipe's."""
     out: Path = Path("runs/unseen")
     """Folder of the runs: PLACE/train, PLACE/eval, and scores.json of all."""
     places: tuple[str, ...] = PLACES
@@ -67,6 +69,8 @@ def without(settings: TrainSettings, place: str) -> TrainSettings:
 def train_without(place: str, flags: UnseenFlags) -> Path:
     """Train and calibrate a net that has not seen a place; returns its weights."""
     settings = without(load_recipe(flags.recipe), place)
+    if flags.data is not None:
+        settings = replace(settings, data=replace(settings.data, data=flags.data))
     schedule = settings.schedule
     if flags.max_steps is not None:
         schedule = replace(schedule, max_steps=flags.max_steps)

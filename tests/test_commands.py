@@ -21,6 +21,7 @@ import pytest
 from mot.scene_settings import SceneSettings
 from mot.synthetic import settings_hash
 from tests.conftest import draw_frame, seqinfo, truth_rows, write_images, write_video
+from tests.nets.test_teachers import saved_graph, ssd_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -32,6 +33,9 @@ SEQUENCES = (
     *("PETS09-S3-MF1", "TUD-Stadtmitte", "KITTI-17", "KITTI-T0002", "KITTI-T0012", "KITTI-T0014"),
     *("KITTI-T0015", "PRW-C6S1"),
 )
+
+VIDEOS = ("crossing-360p", "path-480p", "promenade-360p", "street-above-1080p", "underpass-288p")
+TEACHERS = ("person-detection-retail-0013", "person-detection-0201", "nanodet-plus-m_416")
 
 TRAINING = {
     **{"--max-steps": "2", "--batch": "2", "--workers": "0", "--log-every": "1", "--amp": "off"},
@@ -65,6 +69,7 @@ SKIPPED = {
     "pip ": "installs packages",
     "track.py rtsp:": "there is no camera",
     "mot.download": "downloads",
+    "benchmarks.unseen": "tests/test_unseen.py does",
     "--precision int8": "tests/nets/test_export.py quantises",
     "python -m benchmarks.labelmaps": "has one size",
     "python -m benchmarks.cache": "has one size",
@@ -164,8 +169,14 @@ def people(folder: Path) -> None:
 
 def photos(folder: Path) -> None:
     folder.mkdir(parents=True)
-    cv2.imwrite(str(folder / "one.jpg"), draw_frame(3))
-    (folder / "boxes.csv").write_text("image,x,y,w,h\none.jpg,6,10,10,30\n")
+    outline = np.zeros((120, 160), np.uint8)
+    outline[20:90, 60:84] = 1
+    outline[70:90, 68:76] = 0
+    photo = cv2.resize(draw_frame(3), outline.shape[::-1])
+    photo[outline > 0] = (10, 60, 200)
+    cv2.imwrite(str(folder / "one.jpg"), photo)
+    cv2.imwrite(str(folder / "one_mask.png"), outline)
+    (folder / "boxes.csv").write_text("image,x,y,w,h\none.jpg,60,20,24,70\n")
 
 
 def image_weights(path: Path) -> None:
@@ -195,8 +206,15 @@ def world(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Path:
             shutil.copytree(world / "DIR" / "MOT17-02", rendered / split / name)
     for name in ("MOT17/MOT17-05-SDP", "square"):
         shutil.copytree(world / "DIR" / "MOT17-02", world / "DIR" / name)
-    for name in ("street.mp4", "videos/north.mp4", "videos/south.mp4"):
-        write_video(world / name, 20)
+    for name in ("street", "videos/north", "videos/south", *(f"VIDEOS/{v}" for v in VIDEOS)):
+        write_video(world / f"{name}.mp4", 20)
+    for name in ("MOT17-02", "MOT17-09", "TUD-Stadtmitte"):
+        shutil.copytree(world / "DIR" / name, world / "LABELLED" / name)
+    for name in TEACHERS:
+        (world / "DETECTORS").mkdir(exist_ok=True)
+        saved_graph(
+            world / "DETECTORS" / f"{name}.xml", ssd_rows((0.9, 0.2, 0.2, 0.4, 0.9)), (32, 32)
+        )
     for name in ("penn-fudan", "openimages"):
         photos(world / "DIR" / "stills" / name)
     people(world / "market")

@@ -21,11 +21,7 @@ RECIPE = {
 def recipe(make_scene, tmp_path):
     for name in ("A-1", "A-2", "B-1"):
         make_scene(name)
-    data = {
-        "data": str(tmp_path),
-        "cache": str(tmp_path / "cache"),
-        "train_seqs": ["A-1", "A-2", "B-1"],
-    }
+    data = {"cache": str(tmp_path / "cache"), "train_seqs": ["A-1", "A-2", "B-1"]}
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(RECIPE | {"data": data}))
     return path
@@ -43,7 +39,17 @@ def test_each_place_is_scored_by_a_net_that_has_not_seen_it(recipe, tmp_path, ca
     monkeypatch.setattr("nets.density_job.draw_curves", lambda log, picture: None)
     monkeypatch.setattr("nets.calibrate.LEAST_DETECTIONS", 1)
     out = tmp_path / "out"
-    call = ["--recipe", str(recipe), "--truth", str(tmp_path), "--places", "A", "B"]
+    call = [
+        "--recipe",
+        str(recipe),
+        "--truth",
+        str(tmp_path),
+        "--data",
+        str(tmp_path),
+        "--places",
+        "A",
+        "B",
+    ]
     call += ["--min-score", "0", "--test-px", "4096", "--backend", "torch", "--amp", "off"]
     unseen.main([*call, "--out", str(out), "--seed", "3"])
     for place, seen in (("A", ("B-1",)), ("B", ("A-1", "A-2"))):
