@@ -106,20 +106,26 @@ def _ready(weights: str | None, test_px: int, amp: str) -> tuple[Predictor, Embe
 
 @dataclass(frozen=True)
 class Peer:
-    """A detector in OpenVINO and boxmot's ByteTrack with their defaults."""
+    """A detector in OpenVINO and boxmot's ByteTrack with its defaults.
+
+    Attributes:
+        track_thresh: score from which on ByteTrack begins tracks, None = its own.
+    """
 
     name: str
     model: Path
     read: Callable[[Any, Footage, Sequence], Iterator[tuple[int, Rows]]]
+    track_thresh: float | None = None
 
     def follow(self, video: Path, frames: int, out: Path) -> int:
-        """Follow so many frames into a result file; returns the rows written."""
+        """Follow so many frames (0 = all) into a result file; returns the rows written."""
         from boxmot import create_tracker
         from boxmot.trackers import TrackerSpec
 
         sequence = open_video(video)
         footage = footage_of(sequence, max_frames=frames)
-        tracker = create_tracker(TrackerSpec("bytetrack", "python", options=()))
+        options = () if self.track_thresh is None else (("track_thresh", self.track_thresh),)
+        tracker = create_tracker(TrackerSpec("bytetrack", "python", options=options))
         rows = 0
         out.mkdir(parents=True, exist_ok=True)
         with ResultWriter(out / f"{footage.name}.txt") as results:
@@ -215,9 +221,9 @@ def start(
     return processes
 
 
-def find_peers(folder: Path | None, console: Console) -> list[Contestant]:
+def find_peers(folder: Path | None, console: Console) -> list[Peer]:
     """The peers whose models lie below the folder."""
-    found: list[Contestant] = []
+    found: list[Peer] = []
     for name, file, read in (
         (RETAIL, "person-detection-retail-0013.xml", retail),
         (YOLO, "yolov8n.xml", yolo),
