@@ -23,6 +23,7 @@ COMMANDS = {
     "density-sheet": ("mot.density_sheet", "show density over frames of a video"),
     "statistics": ("mot.statistics", "measure the people of a data set"),
     "errors": ("mot.error_analysis", "count a scored run's errors by their causes"),
+    "pseudo-labels": ("nets.pseudo_labels", "label frames with detectors as teachers"),
     "curves": ("nets.curves", "draw the curves of training runs"),
     "extract": ("reid.extract", "cut crops of people out of sequences"),
     "train-reid": ("reid.train", "train an embedder on crops"),
