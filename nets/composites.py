@@ -27,16 +27,19 @@ Mask = npt.NDArray[np.bool_]
 TRIES = 6  # places drawn for a person before it is left out
 HEIGHT_RATIO = (0.6, 1.6)  # height relative to a person of the crop
 SHARE_OF_CROP = (0.15, 0.6)  # height relative to the crop where nothing else tells
+LOWEST_PX = 1.2 * SMALLEST_PX  # the soft edge takes some of it
 MOST_GROWTH = 1.5  # cut-outs are not enlarged beyond it: they would be too blurred
 BESIDE_SHARE = 1 / 3  # share of people who are placed over or by another one
 BESIDE_IOU = (0.1, 0.6)
 LOWER_FEET = 0.15  # how much lower, in heights, the feet of one beside another may be
 PACE = 0.03  # fastest movement per frame, in heights; people mostly walk across
 BODY_SHARE = 0.6  # of a box's width in the middle: there is the person, the rest is background
-MARGIN_PX = 2  # around a sprite for its soft edge
+MARGIN_SIGMAS = 2.5  # room around a sprite for its soft edge, in deviations of the blur
 FEATHER_PX = 0.7  # deviation of the edge's blur
 GAIN, CONTRAST, TINT = 0.2, 0.15, 0.06  # strength of a pasted person's own colour changes
 BLUR_PX = 0.9  # strongest blur of a pasted person: frames are rarely as sharp as photos
+MOST_BLURRED = 2.0  # enlargement of a frame from which people in it get no more blurred
+BLUR_SHARE = 0.03  # strongest blur in heights: small people would dissolve
 MID_GREY = 110.0  # mean of a photo by day; where a scene is darker, pasted people get darker too
 LIGHT_LIMITS = (0.35, 1.4)
 LIGHT_STEP = 8  # pixels from one sample of a scene's light to the next
@@ -181,7 +184,7 @@ def _draw_height(
     if neighbour is not None:
         low, high = np.multiply(HEIGHT_RATIO, neighbour[3])
     height = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    return max(min(height, MOST_GROWTH * len(cutout)), SMALLEST_PX + MARGIN_PX)
+    return max(min(height, MOST_GROWTH * len(cutout)), LOWEST_PX)
 
 
 def _draw_look(
@@ -197,9 +200,12 @@ def _draw_look(
     gain = 1 + rng.uniform(-GAIN, GAIN) + rng.uniform(-TINT, TINT, 3)
     gain *= np.clip(scene.light / MID_GREY, *LIGHT_LIMITS) ** rng.random()
     contrast = 1 + rng.uniform(-CONTRAST, CONTRAST)
-    blur = rng.uniform(0, BLUR_PX * max(1.0, scene.scale))
+    blur = rng.uniform(0, BLUR_PX * np.clip(scene.scale, 1, MOST_BLURRED))
+    blur = min(blur, BLUR_SHARE * height)
     size = round(height), max(1, round(height * cutout.shape[1] / len(cutout)))
-    around = ((MARGIN_PX, MARGIN_PX), (MARGIN_PX, MARGIN_PX))
+    edge = max(FEATHER_PX, blur)
+    margin = int(np.ceil(MARGIN_SIGMAS * edge))
+    around = ((margin, margin), (margin, margin))
     fitted = resize(cutout, size)
     fitted = np.ascontiguousarray(fitted[:, ::-1]) if mirrored else fitted
     rgb = np.pad(fitted[:, :, :3], (*around, (0, 0)), "edge")
@@ -208,7 +214,7 @@ def _draw_look(
     mix = np.c_[np.diag(gain * contrast), 128 * gain * (1 - contrast)]
     rgb = cv2.transform(rgb, mix)
     alpha = np.pad(fitted[:, :, 3], around)
-    alpha = cv2.GaussianBlur(alpha, (0, 0), max(FEATHER_PX, blur))
+    alpha = cv2.GaussianBlur(alpha, (0, 0), edge)
     rgb = cv2.multiply(rgb, cv2.merge([alpha] * 3), scale=1 / 255)
     left, top, width, height_px = cv2.boundingRect((alpha >= SOLID).astype(np.uint8))
     solid = np.array([left, top, width, height_px], np.float64) if width else None
