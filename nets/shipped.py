@@ -6,7 +6,7 @@ from mot.errors import InputError
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 SUFFIX = ".safetensors"
-BEST = WEIGHTS / "footfall-s.safetensors"
+BEST = WEIGHTS / "footfall-m.safetensors"
 SYNTHETIC = WEIGHTS / "synthetic.safetensors"
 EMBEDDER = WEIGHTS / "embedder.safetensors"
 
