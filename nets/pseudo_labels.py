@@ -117,15 +117,15 @@ def label_video(
     return table
 
 
-def label_stills(stills: Stills, teachers: Sequence[Teacher], out: Path) -> Boxes:
-    """Write out/NAME, the same photos with a boxes.csv that has ignored regions as well.
+def label_stills(stills: Stills, teachers: Sequence[Teacher], target: Path) -> Boxes:
+    """Write a folder of the same photos with a boxes.csv that has ignored regions as well.
 
     Raises:
         InputError: photos that cannot be read.
     """
     rows: list[Boxes] = []
     with (
-        atomic_path(out / stills.name) as folder,
+        atomic_path(target) as folder,
         progress_bar(len(stills), unit="photo", title=stills.name) as bar,
     ):
         folder.mkdir(parents=True)
@@ -164,11 +164,15 @@ def main(arguments: list[str] | None = None) -> None:
     teachers = [load_teacher(path) for path in flags.teachers]
     for name in flags.inputs:
         found = _open(name, root)
-        if (flags.out / found.name).exists():
+        target = flags.out / found.name
+        inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+        if isinstance(found, Stills) and inside:
+            target = flags.out / name  # below the data as they were, so that recipes find them
+        if target.exists():
             print(f"{found.name}: is there already")
             continue
         if isinstance(found, Stills):
-            table = label_stills(found, teachers, flags.out)
+            table = label_stills(found, teachers, target)
         else:
             table = label_video(
                 found, teachers, flags.out, every_s=flags.every_s, most_px=flags.most_px

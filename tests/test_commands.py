@@ -171,7 +171,7 @@ def photos(folder: Path) -> None:
     folder.mkdir(parents=True)
     outline = np.zeros((120, 160), np.uint8)
     outline[20:90, 60:84] = 1
-    outline[70:90, 68:76] = 0
+    outline[60:90, 66:78] = 0
     photo = cv2.resize(draw_frame(3), outline.shape[::-1])
     photo[outline > 0] = (10, 60, 200)
     cv2.imwrite(str(folder / "one.jpg"), photo)

@@ -74,7 +74,7 @@ def test_photos_keep_their_boxes_and_masks(tmp_path: Path) -> None:
     cv2.imwrite(str(folder / "a.png"), np.zeros((100, 200, 3), np.uint8))
     cv2.imwrite(str(folder / "a_mask.png"), np.zeros((100, 200), np.uint8))
     (folder / "boxes.csv").write_text("image,x,y,w,h\na.png,120,10,30,60\n")
-    label_stills(open_stills(folder), teachers(), tmp_path / "out")
+    label_stills(open_stills(folder), teachers(), tmp_path / "out" / "photos")
     made = open_stills(tmp_path / "out" / "photos")
     rows = made.boxes
     np.testing.assert_array_equal(rows.ltwh[considered(rows)], [[120, 10, 30, 60]])
