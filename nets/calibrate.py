@@ -47,6 +47,8 @@ class CalibrateFlags:
     """Weights file to write; none = the same."""
     half: bool = False
     """Store large tensors as fp16: half the size."""
+    bytes_for_largest: bool = False
+    """Store tensors of a million numbers or more as int8 with a scale per output channel."""
     data: str | None = None
     """Folder that holds sequence folders at some depth; none = $FOOTFALL_DATA, else data/."""
     windows: int = 40
@@ -127,7 +129,13 @@ def calibrate(flags: CalibrateFlags) -> Calibration:
     curve = fit(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))
     state, metadata = load_weights(path)
     metadata[CALIBRATION] = json.dumps([curve.score, curve.share])
-    save_weights(Path(flags.out or path), state, metadata, half=flags.half)
+    save_weights(
+        Path(flags.out or path),
+        state,
+        metadata,
+        half=flags.half,
+        bytes_for_largest=flags.bytes_for_largest,
+    )
     return curve
 
 

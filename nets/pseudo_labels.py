@@ -153,7 +153,8 @@ def _watched(
 
 
 def _write_image(path: Path, image: Image) -> None:
-    cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    path.write_bytes(data.tobytes())  # a full disk is an error; cv2.imwrite would keep it to itself
 
 
 @one_line_errors

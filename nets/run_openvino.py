@@ -57,7 +57,7 @@ def read(model: Model) -> Any:
     import openvino as ov
 
     if model.form != MODULE:
-        return _read_file(Path(model.file))
+        return read_file(Path(model.file))
     axes = [-1 if isinstance(axis, str) else axis for axis in model.axes]
     return ov.convert_model(trace(model), input=[(axes, np.uint8)])
 
@@ -68,7 +68,7 @@ def metadata(path: Path) -> dict[str, str]:
     Raises:
         InputError: a file that OpenVINO cannot read.
     """
-    graph = _read_file(path)
+    graph = read_file(path)
     section = NOTES if path.suffix.lower() == XML else ONNX_NOTES
     if not graph.has_rt_info([section]):
         return {}
@@ -76,7 +76,12 @@ def metadata(path: Path) -> dict[str, str]:
     return {str(key): str(value) for key, value in noted.items()}
 
 
-def _read_file(path: Path) -> Any:
+def read_file(path: Path) -> Any:
+    """OpenVINO's graph of a file (.xml with its .bin, or .onnx).
+
+    Raises:
+        InputError: a missing part, or a file that OpenVINO cannot read.
+    """
     import openvino as ov
 
     weights = path.with_suffix(BIN)
@@ -86,7 +91,7 @@ def _read_file(path: Path) -> Any:
         return ov.Core().read_model(path)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        remedy = "export the net again"
+        remedy = "copy the file again, or export the net again"
         raise InputError(path, "a model that OpenVINO reads", reason, remedy) from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from scipy.special import softmax
 from mot.boxes import iou_matrix
 from mot.errors import InputError
 from mot.images import Image
+from nets.predict import input_size
+from nets.run_openvino import read_file
 
 Array = npt.NDArray[np.float32]
 Detections = tuple[Array, Array]
@@ -27,7 +30,7 @@ Detect = Callable[[Image], Detections]
 WEAKEST = 0.15  # scores below say nothing
 SAME_IOU = 0.55  # two boxes of one teacher, or of two, are one person's
 SSD_PX = (544 * 320, 960 * 544)  # pixels at which an SSD looks at a frame, one after the other
-SSD_GRID = 32
+SHAPES_KEPT = 8  # compiled for so many frame sizes at once: photos come in many
 LONG_FRAME = 1.2  # from this side ratio on NanoDet looks at squares of the frame as well
 NANODET_MEAN, NANODET_STD = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)  # BGR
 NANODET_CLASSES = 80
@@ -53,15 +56,9 @@ def load_teacher(path: Path) -> Teacher:
     Raises:
         InputError: a missing file, one that OpenVINO cannot read, or an output of another shape.
     """
-    import openvino as ov
-
     if not path.is_file():
         raise InputError(path, "a detector (.xml)", "no such file", "name one with --teachers")
-    try:
-        graph = ov.Core().read_model(path)
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise InputError(path, "a model that OpenVINO reads", reason, "check the file") from error
+    graph = read_file(path)
     shape = graph.outputs[0].get_partial_shape()
     columns = shape[len(shape) - 1].get_length() if len(shape) else 0
     if columns == 7:
@@ -86,21 +83,18 @@ def _planes(image: Image) -> Array:
 
 def _ssd(graph: Any) -> Detect:
     """Look at the frame at two sizes in its own shape; rows are image, class, score, corners."""
-    nets: dict[tuple[int, int], Callable[[Array], Array]] = {}
+
+    @lru_cache(maxsize=SHAPES_KEPT)
+    def net_for(size: tuple[int, int]) -> Callable[[Array], Array]:
+        fitted = graph.clone()
+        fitted.reshape([1, 3, *size])
+        return _compiled(fitted)
 
     def look(image: Image, pixels: int) -> Detections:
         height, width = image.shape[:2]
-        factor = (pixels / (height * width)) ** 0.5
-        size = (
-            max(1, round(height * factor / SSD_GRID)) * SSD_GRID,
-            max(1, round(width * factor / SSD_GRID)) * SSD_GRID,
-        )
-        if size not in nets:
-            fitted = graph.clone()
-            fitted.reshape([1, 3, *size])
-            nets[size] = _compiled(fitted)
+        size = input_size((height, width), pixels)
         small = cv2.resize(image, size[::-1], None, 0, 0, cv2.INTER_AREA)
-        rows = nets[size](_planes(np.asarray(small))).reshape(-1, 7)
+        rows = net_for(size)(_planes(np.asarray(small))).reshape(-1, 7)
         rows = rows[(rows[:, 0] >= 0) & (rows[:, 2] >= WEAKEST)]
         corners = rows[:, 3:].clip(0, 1) * np.array([width, height] * 2, np.float32)
         return _to_ltwh(corners), rows[:, 2].astype(np.float32)
@@ -173,14 +167,8 @@ def _merged(looks: Sequence[Detections]) -> Detections:
     """Detections of several looks, the weaker of two on one person left out."""
     ltwh = np.concatenate([boxes for boxes, _ in looks])
     score = np.concatenate([scores for _, scores in looks])
-    order = np.argsort(-score, kind="stable")
-    ltwh, score = ltwh[order], score[order]
-    same = np.triu(iou_matrix(ltwh, ltwh) >= SAME_IOU, 1)
-    keep = np.ones(len(score), bool)
-    for row in range(len(score)):
-        if keep[row]:
-            keep &= ~same[row]
-    return ltwh[keep], score[keep]
+    kept = np.array(cv2.dnn.NMSBoxes(ltwh.tolist(), score.tolist(), 0.0, SAME_IOU), np.int64)
+    return ltwh[kept], score[kept]
 
 
 @dataclass(frozen=True)

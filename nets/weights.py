@@ -30,6 +30,9 @@ from nets.transfer import (
 # Smaller tensors (biases, normalisation, statistics) stay float32: they weigh nothing, and a
 # running variance can exceed what float16 holds.
 HALF_FROM_ELEMENTS = 4096
+BYTES_FROM_ELEMENTS = 2**20  # a net's few largest convolutions, most of its bytes
+BYTE_LEVELS = 127  # of an int8 on either side of 0
+SCALE_ENDING = ".int8_scale"  # of the tensor beside one that is stored in bytes
 HEADER_BYTES = 8  # a safetensors file starts with its header's length
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 # torchvision's weights by trunk, and by normalisation where it has both.
@@ -48,6 +51,7 @@ def save_weights(
     metadata: Mapping[str, str] | None = None,
     *,
     half: bool = False,
+    bytes_for_largest: bool = False,
 ) -> None:
     """Write tensors and text notes as one safetensors file, whole or not at all.
 
@@ -56,6 +60,8 @@ def save_weights(
         state: tensors by name, on any device, in any memory format.
         metadata: notes by name; the net's settings stand under "settings" as JSON.
         half: store large float tensors as float16 (half the bytes; those beyond its range stay).
+        bytes_for_largest: store float tensors of 2**20 elements or more as int8, rounded to 127ths
+            of the largest value of each output channel (the first axis).
 
     Raises:
         OSError: the file cannot be written.
@@ -63,6 +69,9 @@ def save_weights(
     tensors = {}
     for name, value in state.items():
         value = value.detach().cpu().contiguous()
+        if bytes_for_largest and _is_largest(value):
+            tensors[name], tensors[name + SCALE_ENDING] = _in_bytes(value.float())
+            continue
         if half and value.is_floating_point() and value.numel() >= HALF_FROM_ELEMENTS:
             smaller = value.half()
             value = smaller if bool(torch.isfinite(smaller).all()) else value
@@ -72,8 +81,35 @@ def save_weights(
         temporary.write_bytes(content)
 
 
+def _is_largest(value: Tensor) -> bool:
+    return value.is_floating_point() and value.ndim > 1 and value.numel() >= BYTES_FROM_ELEMENTS
+
+
+def _in_bytes(value: Tensor) -> tuple[Tensor, Tensor]:
+    """Round a tensor to int8 with a scale per first index; returns both."""
+    largest = value.abs().flatten(1).amax(dim=1)
+    scale = (largest / BYTE_LEVELS).clamp(min=torch.finfo(torch.float32).tiny)
+    levels = (value / scale.view(-1, *[1] * (value.ndim - 1))).round()
+    return levels.to(torch.int8), scale
+
+
+def _from_bytes(tensors: dict[str, Tensor], path: Path) -> None:
+    """Turn tensors that are stored in bytes back, in place.
+
+    Raises:
+        InputError: a scale that has lost its tensor, or is not one per first index.
+    """
+    for scaled in [name for name in tensors if name.endswith(SCALE_ENDING)]:
+        name, scale = scaled.removesuffix(SCALE_ENDING), tensors.pop(scaled)
+        levels = tensors.get(name)
+        if levels is None or levels.dtype != torch.int8 or scale.shape != levels.shape[:1]:
+            expected = f"{name} in int8 with a scale per output channel"
+            raise InputError(path, expected, "another shape or none", "copy or download it again")
+        tensors[name] = levels.float() * scale.float().view(-1, *[1] * (levels.ndim - 1))
+
+
 def load_weights(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a safetensors file: tensors (floating ones as float32) and the notes beside them.
+    """Read a safetensors file: tensors (floating ones and bytes as float32) and its notes.
 
     Raises:
         InputError: no such file, a pickle, a truncated or damaged file, or a value that is not
@@ -88,6 +124,7 @@ def load_weights(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except safetensors.SafetensorError as error:
         raise _unreadable(path, str(error)) from error
+    _from_bytes(tensors, path)
     for name, value in tensors.items():
         if value.is_floating_point():
             tensors[name] = value.float()

@@ -69,6 +69,9 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         load_teacher(tmp_path / "missing.xml")
     (tmp_path / "broken.xml").write_text("<net")
+    with pytest.raises(InputError, match=r"broken\.bin"):
+        load_teacher(tmp_path / "broken.xml")
+    (tmp_path / "broken.bin").touch()
     with pytest.raises(InputError, match="OpenVINO"):
         load_teacher(tmp_path / "broken.xml")
 

@@ -325,6 +325,31 @@ def test_half_precision_keeps_small_tensors_and_large_values(tmp_path):
     torch.testing.assert_close(loaded["weight"], state["weight"], rtol=1e-3, atol=0)
 
 
+def test_the_largest_tensors_fit_in_bytes_with_a_scale_per_channel(tmp_path):
+    large = torch.randn(1024, 1024, generator=torch.Generator().manual_seed(0))
+    large[1] *= 1e-4  # a channel of small weights keeps its own scale
+    large[2] = 0
+    state = {"large": large, "bias": torch.randn(1024), "kernel": torch.randn(64, 64)}
+    path = tmp_path / "net.safetensors"
+    save_weights(path, state, bytes_for_largest=True)
+    assert path.stat().st_size < 1.05 * (large.numel() + 4 * (1024 + 1024 + 64 * 64))
+    loaded, _ = load_weights(path)
+    assert loaded.keys() == state.keys()
+    step = large.abs().amax(dim=1, keepdim=True) / 127
+    assert bool(((loaded["large"] - large).abs() <= 0.501 * step).all())
+    for name in ("bias", "kernel"):
+        torch.testing.assert_close(loaded[name], state[name], rtol=0, atol=0)
+
+
+def test_a_tensor_in_bytes_needs_its_scale(tmp_path):
+    path = tmp_path / "net.safetensors"
+    levels, scale = torch.ones(4, 3, dtype=torch.int8), torch.ones(5)
+    for tensors in ({"a": levels, "a.int8_scale": scale}, {"a.int8_scale": scale}):
+        safetensors.torch.save_file(tensors, path)
+        with pytest.raises(InputError, match="a in int8 with a scale per output channel"):
+            load_weights(path)
+
+
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "net.safetensors"
     save_weights(path, {"a": torch.ones(2)})
