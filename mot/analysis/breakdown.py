@@ -18,6 +18,7 @@ from mot.analysis.scene import Rows, ScoredScene
 HEIGHT_PX = (25.0, 50.0, 100.0, 200.0, 400.0)
 HEIGHT_PERCENT = (5.0, 10.0, 20.0, 40.0)  # of the frame's height
 VISIBILITY = (0.2, 0.4, 0.6, 0.8)
+PAIR_VISIBILITY = (0.3, 0.5)
 CROWDING = (0.3, 0.5, 0.7)  # IoU
 GAP_S = (0.2, 0.5, 1.0, 2.0)
 UNKNOWN = "unknown"
@@ -163,12 +164,15 @@ def misses_by_crowding(errors: SceneErrors) -> Breakdown:
 
 
 def overlap_recall(errors: SceneErrors) -> Breakdown:
-    """Pairs of people who overlap, of whom both are found."""
-    both: Mask = np.all(errors.people.found[errors.pairs], axis=1)
-    label = f"IoU {PAIR_IOU[0]} to {PAIR_IOU[1]}"
-    counts = {label: (int(both.sum()), len(both))}
-    title = "Overlap recall: two people who overlap, and both are found"
-    return Breakdown(title, counts, "both found", "pairs", "recall %", total=False)
+    """Pairs of people who overlap, of whom both are found, by what shows of the one who is less."""
+    people, pairs = errors.people, errors.pairs
+    both: Mask = np.all(people.found[pairs], axis=1)
+    less = people.visibility[pairs].min(axis=1, initial=1.0)
+    labels = np.where(less < 0, UNKNOWN, binned(less, PAIR_VISIBILITY))
+    counts = _tally(both, labels, [*bin_labels(PAIR_VISIBILITY), UNKNOWN])
+    overlap = f"overlap by IoU {PAIR_IOU[0]} to {PAIR_IOU[1]}"
+    title = f"Overlap recall: two people {overlap}, both found, by the less visible share"
+    return Breakdown(title, counts, "both found", "pairs", "recall %")
 
 
 def misses_by_cause(errors: SceneErrors) -> Breakdown:
@@ -198,12 +202,16 @@ def _misses(
     by: str, errors: SceneErrors, labels: npt.NDArray[np.str_], order: list[str]
 ) -> Breakdown:
     """Misses of all people, who are labelled (N,)."""
-    missed: Mask = ~errors.people.found
-    counts = {
-        label: (int((missed & (labels == label)).sum()), int((labels == label).sum()))
+    counts = _tally(~errors.people.found, labels, order)
+    return Breakdown(f"Misses by {by}", counts, "misses", "true boxes", "missed %")
+
+
+def _tally(marked: Mask, labels: npt.NDArray[np.str_], order: list[str]) -> dict[str, Count]:
+    """How many of each label are marked, of how many (N,)."""
+    return {
+        label: (int((marked & (labels == label)).sum()), int((labels == label).sum()))
         for label in order
     }
-    return Breakdown(f"Misses by {by}", counts, "misses", "true boxes", "missed %")
 
 
 def _by_cause(title: str, causes: npt.NDArray[np.str_], notes: Mapping[str, str]) -> Breakdown:
