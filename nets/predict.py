@@ -25,6 +25,7 @@ from mot.images import resize
 from mot.shapes import expect
 from nets.backends import FILES, Engine, make_runner, read_metadata
 from nets.frame_stack import FrameStack, build_net
+from nets.mirrored import mirrored
 from nets.notes import LEAST_PX, SIZE_GRID, Calibration, FloatMap, NetNotes
 from nets.runner import Batch, Maps, Model, Runner
 from nets.shipped import default_weights, named_weights
@@ -44,6 +45,8 @@ class PredictSettings:
     the weights were trained for."""
     overlap: int = 0
     """Frames that neighbouring windows share, 0 .. T − 1; more = slower, steadier."""
+    flip: bool = False
+    """Look at the mirror image of every frame too and average: twice the work."""
     min_score: float = 0.1
     """Centres below this score, before calibration, are dropped; the linker wants weak ones too."""
     nms_iou: float = 0.6
@@ -187,7 +190,8 @@ class Predictor:
             expected = f"0 .. {self.frames - 1} (the net's T is {self.frames})"
             raise InputError("--overlap", expected, settings.overlap, "choose a smaller overlap")
         self.settings, self.engine = settings, settings.engine
-        self.runner = runner or make_runner(trained.model, self.engine)
+        runner = runner or make_runner(trained.model, self.engine)
+        self.runner = mirrored(runner) if settings.flip else runner
 
     @property
     def backend(self) -> str:
