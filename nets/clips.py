@@ -255,7 +255,8 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
     def __len__(self) -> int:
         return self.count
 
-    def _clips(self, number: int, rank: int) -> list[Clip]:
+    def clips(self, number: int, rank: int = 0) -> list[Clip]:
+        """Clips of batch `number`, as the process of that rank sees them."""
         rng = np.random.default_rng([self.seed, rank, number])
         chosen = rng.choice(len(self.sources), size=self.batch, p=self.shares)
         return [
@@ -263,7 +264,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         ]
 
     def __getitem__(self, number: int) -> tuple[torch.Tensor, Targets]:
-        clips = self._clips(number, self.rank)
+        clips = self.clips(number, self.rank)
         maps = [
             frame_targets(c, stride=self.stride, label=self.label, size_hw=self.augment.crop)
             for c in clips
@@ -287,7 +288,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         The same in every rank: ranks that divide by different units would not train one loss.
         """
         count = max(1, SCALE_SAMPLES // self.batch)
-        samples = [clip for n in range(count) for clip in self._clips(n, rank=0)]
+        samples = [clip for n in range(count) for clip in self.clips(n, rank=0)]
         people = np.mean([len(p.counted) for clip in samples for p in clip.people])
         height, width = self.augment.crop
         cells = -(-height // self.stride) * -(-width // self.stride)
