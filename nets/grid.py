@@ -33,6 +33,18 @@ TINY: dict[str, Any] = {
     "schedule": {"max_steps": 300, "batch": 4, "workers": 0, "device": "cpu", "amp": "off"},
 }
 
+# The training of 2019, as far as its log tells: sums in label units behind a ReLU, no normalisation
+# in the net, and none of the helps that a training starts with today.
+OF_2019: dict[str, Any] = {
+    "loss.raw_loss": True,
+    "net.norm": "none",
+    "net.neck_norm": "none",
+    "schedule.optimiser": "adam",
+    "schedule.clip_grad": 0.0,
+    "schedule.warmup_steps": 0,
+    "schedule.ema": 0.0,
+}
+
 
 @dataclass(frozen=True)
 class Cell:

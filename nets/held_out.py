@@ -144,7 +144,8 @@ def found_people(maps: dict[str, FloatMap], stride: int) -> Points:
     count = float(density.sum())
     if not np.isfinite(count):
         return np.zeros((0, 2))
-    smooth = cv2.GaussianBlur(density, (0, 0), SMOOTH_CELLS)
+    # Nobody is beyond the border: mirrored there, a person near it would move onto it.
+    smooth = cv2.GaussianBlur(density, (0, 0), SMOOTH_CELLS, borderType=cv2.BORDER_CONSTANT)
     return _peaks(smooth, min(round(count), density.size), stride, least=0.0)
 
 

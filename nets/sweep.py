@@ -27,7 +27,7 @@ from mot.errors import InputError, one_line_errors, require_setting
 from mot.parallel import ParallelSettings, run_all
 from mot.progress import progress_bar
 from nets.frame_stack import build_net
-from nets.grid import Cell, Grid, parse_values, read_grid, value_text
+from nets.grid import OF_2019, Cell, Grid, parse_values, read_grid, value_text
 from nets.held_out import held_out_clips
 from nets.sources import training_sources
 from nets.trial import Finding, Trial, run_trial
@@ -51,7 +51,8 @@ class SweepFlags:
     seeds: tuple[int, ...] = ()
     """Seeds of each combination; none named = those of the sweep, or 1."""
     raw_loss: bool = False
-    """The net of 2019: sums of differences in label units, a density behind a ReLU."""
+    """The training of 2019: sums in label units behind a ReLU, no normalisation in the net, Adam
+    without warm-up, clipping or running mean; axes and --set win."""
     at_most: int = 0
     """Start no more than so many trainings; 0 = all that are left."""
     keep_weights: bool = False
@@ -72,9 +73,8 @@ def grid_of(flags: SweepFlags) -> Grid:
         InputError: a sweep file or flags that cannot be used.
     """
     grid = read_grid(Path(flags.config)) if flags.config else Grid()
-    shared = {name: values[0] for name, values in _single(flags.set).items()}
-    if flags.raw_loss:
-        shared["loss.raw_loss"] = True
+    shared = dict(OF_2019) if flags.raw_loss else {}
+    shared |= {name: values[0] for name, values in _single(flags.set).items()}
     axes = {n: v for n, v in grid.axes.items() if n not in shared}
     return Grid(
         grid.shared | shared,

@@ -4,11 +4,11 @@
   the start, or a frame's mass ratio (predicted over true people) above `TOO_MUCH`.
 - `collapses`: every one of the T frames is dead: its mass ratio is below `DEAD_RATIO` of the
   doctor, 0.05. The picture is black.
-- `converges`: every frame's mass ratio lies in `BAND`, and people are found: F1 of `GOOD_F1` or
-  more on held-out clips.
-- `falls`: it learns and has not arrived: on held-out clips its squared error is below that of the
-  best picture of one value by `LEARNS` or more (the skill), yet some frame is dead, masses are off,
-  or people are missed.
+- `converges`: every frame's mass ratio lies in `BAND`, and people are found on held-out clips: F1
+  of `GOOD_F1` or more, with a squared error below that of the best picture of one value by
+  `LEARNS` or more (the skill).
+- `falls`: it learns and has not arrived: a skill of `LEARNS` or more, yet some frame is dead,
+  masses are off, or people are missed.
 - `stalls`: the rest: alive, but hardly better than one grey value for everything.
 
 Checked in this order. Mass ratios are the log's last ones, which look back about 100 steps.
@@ -25,7 +25,7 @@ from nets.doctor import DEAD_RATIO
 VERDICTS = ("converges", "falls", "stalls", "collapses", "diverges")
 BAND = (0.8, 1.25)
 GOOD_F1 = 0.5
-LEARNS = 0.1
+LEARNS = 0.1  # untrained nets and grey ones stay below 0.05, whatever their peaks hit by chance
 RISEN = 3.0
 TOO_MUCH = 10.0
 
@@ -70,6 +70,6 @@ def verdict_of(measures: Measures) -> str:
     if ratios and measures.dead == len(ratios):
         return "collapses"
     in_band = all(BAND[0] <= ratio <= BAND[1] for ratio in ratios)
-    if in_band and measures.f1 >= GOOD_F1:
-        return "converges"
-    return "falls" if measures.skill >= LEARNS else "stalls"
+    if not measures.skill >= LEARNS:  # NaN is no skill
+        return "stalls"
+    return "converges" if in_band and measures.f1 >= GOOD_F1 else "falls"
