@@ -6,6 +6,7 @@ that it would have seen, whatever the number of loader processes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import Protocol
@@ -179,6 +180,8 @@ def frame_targets(
         maps["detectable"].append((~(blocked | unclear)).astype(np.float32))
         maps["motion"].append(shift[owner].transpose(2, 0, 1))
         maps["motion_weight"].append(target.weight * known[owner])
+        inside = ignore_mask(people.ltwh, size_hw, stride=stride)
+        maps["seg"].append(inside.astype(np.float32))
     return {name: np.stack(values) for name, values in maps.items()}
 
 
@@ -221,6 +224,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         rank: of this process among several.
         count: number of batches.
         bank: people to paste into clips, if any.
+        labels: batch number → kind of label map, where it changes; in the place of `label`.
 
     Raises:
         InputError: no sources, or a sequence that is shorter than a clip.
@@ -240,6 +244,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         rank: int = 0,
         count: int = 1,
         bank: PeopleBank | None = None,
+        labels: Callable[[int], str] | None = None,
     ) -> None:
         if not sources:
             raise InputError("--train-seqs", "at least one sequence", "none", "name a sequence")
@@ -251,6 +256,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         self.frames, self.batch, self.augment = frames, batch, augment
         self.stride, self.label, self.bank = stride, label, bank
         self.seed, self.rank, self.count = seed, rank, count
+        self.labels = labels
 
     def __len__(self) -> int:
         return self.count
@@ -265,8 +271,9 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
 
     def __getitem__(self, number: int) -> tuple[torch.Tensor, Targets]:
         clips = self.clips(number, self.rank)
+        label = self.labels(number) if self.labels else self.label
         maps = [
-            frame_targets(c, stride=self.stride, label=self.label, size_hw=self.augment.crop)
+            frame_targets(c, stride=self.stride, label=label, size_hw=self.augment.crop)
             for c in clips
         ]
         images = torch.from_numpy(np.stack([clip.frames for clip in clips]))

@@ -6,6 +6,7 @@ What train.py does with its settings; sweeps and benchmarks train through it as 
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from mot.atomic import write_text
 from mot.errors import InputError
 from nets.checkpoint import CHECKPOINT, read_checkpoint
 from nets.clips import ClipBatches, Source
+from nets.curriculum import label_at
 from nets.cutouts import Cutouts
 from nets.density_job import density_job
 from nets.frame_stack import build_net
@@ -49,6 +51,7 @@ def run_training(settings: TrainSettings, run: Path, *, resume: bool = False) ->
     training = batches(
         *training_sources(settings.data), settings, seed, steps, training_cutouts(settings)
     )
+    training.labels = partial(label_at, steps=steps, settings=settings.loss)
     held_out = validation_sources(settings.data)
     shares = [1.0] * len(held_out)
     validation = batches(held_out, shares, settings, 0, VALIDATION_BATCHES) if held_out else None
@@ -78,7 +81,7 @@ def batches(
         batch=settings.schedule.batch,
         augment=settings.augment,
         stride=settings.net.stride,
-        label=settings.loss.label,
+        label=settings.loss.last_label,
         seed=seed,
         rank=rank(),
         count=count,

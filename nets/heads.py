@@ -16,8 +16,14 @@ from nets.layers import Layers
 CENTRE_PRIOR_BIAS = -4.6  # sigmoid gives 0.01: few cells hold a centre (focal loss, 1708.02002)
 SOFTPLUS_ONE = math.log(math.e - 1.0)  # softplus(SOFTPLUS_ONE) = 1
 BOX_SIZE_PRIOR_PX = 24.0  # distance to a box's edge before training
-CHANNELS = {"density": 1, "centre": 1, "box": 4, "motion": 2}
-START_BIAS = {"centre": CENTRE_PRIOR_BIAS, "box": math.log(BOX_SIZE_PRIOR_PX), "motion": 0.0}
+SEG_PRIOR_BIAS = -2.2  # sigmoid gives 0.1, about the share of a street's cells with people
+CHANNELS = {"density": 1, "centre": 1, "box": 4, "motion": 2, "seg": 1}
+START_BIAS = {
+    "centre": CENTRE_PRIOR_BIAS,
+    "box": math.log(BOX_SIZE_PRIOR_PX),
+    "motion": 0.0,
+    "seg": SEG_PRIOR_BIAS,
+}
 LOG_DISTANCE_LIMITS = (-4.0, 8.0)  # 0.02 to 2981 px: keeps exp finite in an early training
 
 
@@ -136,7 +142,7 @@ class Heads(nn.Module):
     """The chosen heads over one neck; outputs are split into frames.
 
     Args:
-        names: among density, centre, box, motion.
+        names: among density, centre, box, motion, seg.
         channels_in: channels of the neck.
         frames: T.
         activation: of the density, softplus or relu.

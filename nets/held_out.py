@@ -48,8 +48,8 @@ class HeldOut:
 
     Attributes:
         f1: 2 TP / (2 TP + FP + FN) of people, over all frames.
-        skill: 1 − Σ (predicted − true)² / Σ (mean − true)² over the density map (the centre map of
-            a net without one): 0 is worth as much as the best constant.
+        skill: 1 − Σ (predicted − true)² / Σ (mean − true)² over the density map (the mask, or the
+            centre map, of a net without one): 0 is worth as much as the best constant.
         shown: an example.
     """
 
@@ -80,7 +80,7 @@ def held_out_clips(settings: TrainSettings) -> ClipBatches:
         batch=settings.schedule.batch,
         augment=augment,
         stride=settings.net.stride,
-        label=settings.loss.label,
+        label=settings.loss.last_label,
         seed=0,
         count=BATCHES,
     )
@@ -119,8 +119,9 @@ def _main_map(maps: dict[str, FloatMap], targets: Targets) -> tuple[FloatMap, Fl
     """Predicted map, its truth and where it counts, each (B, T, h, w)."""
     if "density" in maps:
         return maps["density"][:, :, 0], targets.density.numpy(), targets.valid.numpy()
-    truth, valid = targets.centre.numpy(), targets.detectable.numpy()
-    return _sigmoid(maps["centre"][:, :, 0]), truth, valid
+    name = "seg" if "seg" in maps else "centre"
+    truth, valid = getattr(targets, name).numpy(), targets.detectable.numpy()
+    return _sigmoid(maps[name][:, :, 0]), truth, valid
 
 
 def _sigmoid(logits: FloatMap) -> FloatMap:
@@ -131,7 +132,7 @@ def found_people(maps: dict[str, FloatMap], stride: int) -> Points:
     """Places (N, 2), x and y in input pixels, where a net's maps of one frame show somebody.
 
     Centres are peaks of at least `CENTRE_SCORE`. Without them, the sum of the density, rounded, is
-    how many of its highest peaks count.
+    how many of its highest peaks count; without that, each patch of the mask is somebody.
 
     Args:
         maps: name → (C, h, w).
@@ -140,6 +141,10 @@ def found_people(maps: dict[str, FloatMap], stride: int) -> Points:
     if "centre" in maps:
         heat = _sigmoid(maps["centre"][0])
         return _peaks(heat, int((heat >= CENTRE_SCORE).sum()), stride, least=CENTRE_SCORE)
+    if "density" not in maps:
+        mask = (maps["seg"][0] > 0).astype(np.uint8)
+        _, _, _, middles = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        return np.asarray((middles[1:] + 0.5) * stride)  # the first is what lies outside
     density = maps["density"][0]
     count = float(density.sum())
     if not np.isfinite(count):

@@ -10,7 +10,7 @@ from mot.errors import InputError, require_setting
 from nets.layers import INITS, NORMS
 
 FUSE_DEPTHS = ("input", "4", "8", "16", "none")
-HEADS = ("density", "centre", "box", "motion")
+HEADS = ("density", "centre", "box", "motion", "seg")
 DEEPEST_STRIDES = (8, 16, 32)
 OUTPUT_STRIDES = (4, 8, 16, 32)
 
