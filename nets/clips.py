@@ -24,6 +24,7 @@ from mot.errors import InputError
 from mot.stills import Stills, read_still
 from nets.augment import Augmentation, AugmentSettings, draw_augmentation, recolour
 from nets.composites import PeopleBank, Scene, paste_people
+from nets.jitter import jitter, turn
 from nets.losses import Targets
 from nets.people import People, inside_crop, people_of
 
@@ -131,12 +132,15 @@ def sample_clip(
         images[0].shape[:2], people[0].ltwh, frames, settings, rng, drift=still
     )
     cut = np.stack([draw.apply(image, k) for k, image in enumerate(images)])
-    moved = tuple(_moved(p, draw, k, settings.crop) for k, p in enumerate(people))
+    moved = tuple(_moved(p, draw, k) for k, p in enumerate(people))
+    if settings.rotate > 0:
+        cut, moved = turn(cut, moved, rng.uniform(-settings.rotate, settings.rotate))
+    moved = tuple(_sorted(p, settings) for p in moved)
     # Nobody to paste draws nothing: other batches than before would not repeat earlier trainings.
     if bank is not None and settings.paste_share > 0 and rng.random() < settings.paste_share:
         scene = Scene.of(cut, moved, draw, images[0].shape[:2])
         moved = paste_people(cut, scene, bank, settings, rng)
-    return Clip(recolour(cut, settings, rng), moved)
+    return Clip(recolour(jitter(cut, moved, settings, rng), settings, rng), moved)
 
 
 def _frame_step(source: Source, frames: int, steps: Many[int], rng: np.random.Generator) -> int:
@@ -152,12 +156,24 @@ def _frame_step(source: Source, frames: int, steps: Many[int], rng: np.random.Ge
     return int(rng.choice(possible))
 
 
-def _moved(people: People, draw: Augmentation, frame: int, crop: tuple[int, int]) -> People:
-    """People in crop pixels: those whose centre is inside; what shows of others is ignored."""
+def _moved(people: People, draw: Augmentation, frame: int) -> People:
+    """People in crop pixels, wherever they are."""
     ltwh, hidden = draw.boxes(people.ltwh, frame), draw.boxes(people.hidden, frame)
-    clear, counted = inside_crop(ltwh, crop), inside_crop(hidden, crop)
-    ignored = [draw.boxes(people.ignored, frame), ltwh[~clear], hidden[~counted]]
-    return People(ltwh[clear], people.ids[clear], hidden[counted], np.concatenate(ignored))
+    return People(ltwh, people.ids, hidden, draw.boxes(people.ignored, frame))
+
+
+def _sorted(people: People, settings: AugmentSettings) -> People:
+    """Those whose centre is inside and who are of a size that teaches; others are ignored."""
+    clear = inside_crop(people.ltwh, settings.crop)
+    counted = inside_crop(people.hidden, settings.crop)
+    if settings.teach_px is not None:
+        low, high = settings.teach_px
+        clear &= (people.ltwh[:, 3] >= low) & (people.ltwh[:, 3] <= high)
+        counted &= (people.hidden[:, 3] >= low) & (people.hidden[:, 3] <= high)
+    ignored = [people.ignored, people.ltwh[~clear], people.hidden[~counted]]
+    return People(
+        people.ltwh[clear], people.ids[clear], people.hidden[counted], np.concatenate(ignored)
+    )
 
 
 def frame_targets(

@@ -6,7 +6,7 @@ highest peaks, which say where.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from labelmaps.peaks import NEIGHBOURHOOD
 from mot.errors import InputError
+from nets.augment import as_they_are
 from nets.clips import ClipBatches
 from nets.frame_stack import FrameStack
 from nets.losses import Targets
@@ -72,7 +73,7 @@ def held_out_clips(settings: TrainSettings) -> ClipBatches:
             remedy = "name sequences that are not trained on"
             raise InputError("--val-seqs", "sequences to measure on", "none", remedy)
         sources = rendered_sources(settings.data, SCENES, "val")
-    augment = replace(settings.augment, colour=0.0, blur_share=0.0, noise=0.0, paste_share=0.0)
+    augment = as_they_are(settings.augment)
     return ClipBatches(
         sources,
         [1.0] * len(sources),

@@ -10,10 +10,11 @@ it is started again; `python -m nets.sweep_table CSV` makes a table and pictures
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,12 @@ from nets.held_out import held_out_clips
 from nets.sources import training_sources
 from nets.trial import Finding, Trial, run_trial
 
-TABLE, PLAN, RUNS = "sweep.csv", "sweep.yaml", "runs"
+try:
+    import fcntl
+except ImportError:  # Windows has none: there nobody watches
+    fcntl = None  # type: ignore[assignment]
+
+TABLE, PLAN, RUNS, LOCK = "sweep.csv", "sweep.yaml", "runs", ".lock"
 KEY = "run"  # column with the name of the run's folder
 DIGITS = 4
 CACHE = "data.cache"  # where frames are kept decides nothing
@@ -124,7 +130,6 @@ class Sweep:
             InputError: names what could not be trained, when everything else is done.
         """
         left = dict(list(self.left.items())[: at_most or None])
-        self._check(left.values())
         write_text(self.out / PLAN, yaml.safe_dump(self._plan(), sort_keys=False))
         tasks = {
             key: Trial(cell.settings, (self.out / RUNS / key).resolve(), keep)
@@ -145,7 +150,7 @@ class Sweep:
             remedy = "mend the cause and start the sweep again"
             raise InputError(self.out / TABLE, "all trainings done", got, remedy)
 
-    def _check(self, cells: Iterable[Cell]) -> None:
+    def check(self, cells: Iterable[Cell]) -> None:
         """Refuse what cannot be trained before anything is; make scenes and caches once."""
         seen: list[object] = []
         for settings in (cell.settings for cell in cells):
@@ -218,9 +223,31 @@ def run_sweep(flags: SweepFlags) -> Path:
     Raises:
         InputError: settings that cannot be used, another sweep in the folder, or failed trainings.
     """
-    sweep = Sweep(flags.out, grid_of(flags))
-    sweep.run(flags.parallel, at_most=flags.at_most, keep=flags.keep_weights)
+    grid = grid_of(flags)
+    new = Sweep(flags.out, grid)  # refuses what it can before the folder is there
+    new.check(new.left.values())
+    with _alone_in(flags.out):
+        sweep = Sweep(flags.out, grid)
+        sweep.run(flags.parallel, at_most=flags.at_most, keep=flags.keep_weights)
     return flags.out / TABLE
+
+
+@contextlib.contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """Keep a second sweep out of a folder, whose rows it would overwrite; a killed one keeps none.
+
+    Raises:
+        InputError: another sweep is at work there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / LOCK).open("w") as lock:
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                got, remedy = "another sweep at work", "wait for it, or use another --out"
+                raise InputError(out, "a folder of its own", got, remedy) from error
+        yield
 
 
 def main(arguments: list[str] | None = None) -> None:

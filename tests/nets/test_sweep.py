@@ -299,3 +299,13 @@ def test_tables_that_are_none(content, words, tmp_path):
 def test_a_setting_that_is_not_varied_cannot_stand_across(table):
     with pytest.raises(InputError, match="--across: expected one of loss, lr, got label"):
         sweep_table.show(sweep_table.TableFlags(table=table, across="label"))
+
+
+def test_two_sweeps_do_not_share_a_folder(flags):
+    fcntl = pytest.importorskip("fcntl")
+    flags.out.mkdir()
+    with (flags.out / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another sweep at work"):
+            sweep.run_sweep(flags)
+    sweep.run_sweep(replace(flags, at_most=1))
