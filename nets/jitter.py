@@ -62,7 +62,8 @@ def stretch(clip: Image) -> Image:
     low, high = np.percentile(clip, STRETCH_PERCENT)
     gain = 255 / max(high - low, 1.0)
     table: Image = np.clip((np.arange(256) - low) * gain, 0, 255).round().astype(np.uint8)
-    return cv2.LUT(clip.reshape(-1, clip.shape[2], 3), table).reshape(clip.shape)
+    spread: Image = cv2.LUT(clip.reshape(-1, clip.shape[2], 3), table)
+    return spread.reshape(clip.shape)
 
 
 def pca_colour(clip: Image, alpha: npt.NDArray[np.float64]) -> Image:
@@ -78,7 +79,8 @@ def pca_colour(clip: Image, alpha: npt.NDArray[np.float64]) -> Image:
     colours = clip[:, ::4, ::4].reshape(-1, 3) / 255
     values, axes = np.linalg.eigh(np.cov(colours, rowvar=False))
     shift = 255 * (axes @ (alpha * values))
-    return np.clip(np.rint(clip + shift), 0, 255).astype(np.uint8)
+    moved: Image = np.clip(np.rint(clip + shift), 0, 255).astype(np.uint8)
+    return moved
 
 
 def rehue_people(clip: Image, people: tuple[People, ...], rng: np.random.Generator) -> Image:
