@@ -10,25 +10,10 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
-
-from mot.atomic import write_text
 from mot.command_line import parse_flags
-from mot.errors import InputError, one_line_errors
-from nets.checkpoint import CHECKPOINT, read_checkpoint
-from nets.clips import ClipBatches, Source
-from nets.cutouts import Cutouts
-from nets.density_job import density_job
-from nets.frame_stack import build_net
-from nets.ranks import rank
-from nets.recipe import TrainSettings, load_recipe, recipe_text
-from nets.schedule import frozen_stages
-from nets.sources import training_cutouts, training_sources, validation_sources
-from nets.start import start_from
-from nets.training import choose_device, train
-
-CONFIG = "config.yaml"
-VALIDATION_BATCHES = 8
+from mot.errors import one_line_errors
+from nets.density_run import CONFIG, run_training
+from nets.recipe import TrainSettings, load_recipe
 
 
 @dataclass(frozen=True)
@@ -54,64 +39,6 @@ def read_flags(arguments: list[str]) -> TrainFlags:
         return flags
     default = replace(flags, settings=load_recipe(Path(recipe)))
     return parse_flags(TrainFlags, arguments, default=default)
-
-
-def run_training(settings: TrainSettings, run: Path, *, resume: bool = False) -> None:
-    """Train a net as the settings say and leave its run folder complete; see nets.training.train.
-
-    Raises:
-        InputError: settings, data or weights that cannot be used, or a run that is in the way.
-    """
-    config = recipe_text(settings)
-    main = rank() == 0
-    # What cannot be used is refused here, before anything is written.
-    if resume:
-        read_checkpoint(run / CHECKPOINT, config)
-    elif main and (run / "log.csv").exists():
-        raise InputError(run, "a new run folder", "one with a log", "use another --out or --resume")
-    choose_device(settings.schedule.device)
-    torch.manual_seed(settings.schedule.seed)
-    net = build_net(settings.net)
-    frozen_stages(net, settings.schedule.freeze)
-    steps, seed = settings.schedule.max_steps, settings.schedule.seed
-    training = batches(
-        *training_sources(settings.data), settings, seed, steps, training_cutouts(settings)
-    )
-    held_out = validation_sources(settings.data)
-    shares = [1.0] * len(held_out)
-    validation = batches(held_out, shares, settings, 0, VALIDATION_BATCHES) if held_out else None
-    job = density_job(net, training, validation, settings, run)
-    if not resume:
-        start = start_from(net, settings.weights, inflate=settings.inflate, clips=training.images)
-        if main:
-            print(start, file=sys.stderr)
-    if main:
-        write_text(run / CONFIG, config)
-    train(job, settings.schedule, run, config=config, resume=resume)
-
-
-def batches(
-    sources: list[Source],
-    shares: list[float],
-    settings: TrainSettings,
-    seed: int,
-    count: int,
-    cutouts: Cutouts | None = None,
-) -> ClipBatches:
-    """Clips from sources as this process's batches, `count` of them, with people pasted if any."""
-    return ClipBatches(
-        sources,
-        shares,
-        frames=settings.net.frames,
-        batch=settings.schedule.batch,
-        augment=settings.augment,
-        stride=settings.net.stride,
-        label=settings.loss.label,
-        seed=seed,
-        rank=rank(),
-        count=count,
-        bank=cutouts,
-    )
 
 
 @one_line_errors

@@ -36,7 +36,7 @@ def read_yaml(kind: type[Settings], path: Path) -> Settings:
         values = yaml.safe_load(read_text(path)) or {}
     except yaml.YAMLError as error:
         raise InputError(path, "YAML", error, "mend the file") from error
-    return cast(Settings, _build(kind, values, str(path)))
+    return cast(Settings, build_settings(kind, values, str(path)))
 
 
 def _plain(value: Any) -> Any:
@@ -46,8 +46,17 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _build(kind: Any, values: Any, where: str) -> Any:
-    """Make a dataclass from a mapping, sections included; lists become tuples."""
+def build_settings(kind: Any, values: Any, where: str) -> Any:
+    """Make a dataclass from plain values as YAML has them, sections included.
+
+    Args:
+        kind: the dataclass.
+        values: mapping of names to numbers, texts, lists (which become tuples) and mappings.
+        where: file or place, for messages.
+
+    Raises:
+        InputError: unknown or ill-typed settings, or such as the dataclass refuses.
+    """
     if not isinstance(values, dict):
         raise InputError(where, "settings as `name: value` lines", values, "mend the file")
     known = [f.name for f in fields(kind)]
@@ -58,7 +67,7 @@ def _build(kind: Any, values: Any, where: str) -> Any:
             raise InputError(where, f"one of {', '.join(known)}", name, "rename or remove it")
         place = f"{where}: {name}"
         if is_dataclass(hints[name]):
-            arguments[name] = _build(hints[name], value, place)
+            arguments[name] = build_settings(hints[name], value, place)
         else:
             arguments[name] = _value(value, hints[name], place)
     try:

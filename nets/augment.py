@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import cv2
@@ -38,6 +38,18 @@ class AugmentSettings:
     """Share of clips that are blurred."""
     noise: float = 6.0
     """Largest standard deviation of added noise, in grey levels."""
+    equalise_share: float = 0.0
+    """Share of clips whose lightness is equalised, tile by tile."""
+    stretch_share: float = 0.0
+    """Share of clips whose grey values are stretched over black to white."""
+    pca: float = 0.0
+    """Deviation of shifts along the principal axes of a clip's colours; 0.1 is usual, 0 = none."""
+    hue_share: float = 0.0
+    """Share of clips whose people get clothes of other hues."""
+    rotate: float = 0.0
+    """Largest angle that a clip is turned by, in degrees; 0 = none."""
+    teach_px: tuple[float, float] | None = None
+    """Range of heights in the crop, in pixels, of people who teach; others are ignored."""
     frame_steps: tuple[int, ...] = (1,)
     """Distances between a clip's frames, drawn at random: frame rates differ."""
     paste_share: float = 0.0
@@ -55,11 +67,34 @@ class AugmentSettings:
         if self.person_px is not None:
             object.__setattr__(self, "person_px", tuple(self.person_px))
             require("person_px", _rising(self.person_px), "two rising heights in pixels")
-        for name in ("background_share", "blur_share", "paste_share"):
+        if self.teach_px is not None:
+            object.__setattr__(self, "teach_px", tuple(self.teach_px))
+            require("teach_px", _rising(self.teach_px), "two rising heights in pixels")
+        shares = ("background", "blur", "paste", "equalise", "stretch", "hue")
+        for name in (f"{share}_share" for share in shares):
             require(name, 0 <= getattr(self, name) <= 1, "a share in 0..1")
         require("colour", 0 <= self.colour < 1, "a strength in [0, 1)")
         require("noise", 0 <= self.noise < 256, "grey levels of 0 or more")
+        require("pca", 0 <= self.pca < 10, "a deviation of 0 or more")
+        require("rotate", 0 <= self.rotate <= 45, "an angle of 0 to 45 degrees")
         require("paste_most", self.paste_most >= 1, "at least 1")
+
+
+def as_they_are(settings: AugmentSettings) -> AugmentSettings:
+    """The same crops with light, colours, angle and people as the frames have them."""
+    return replace(
+        settings,
+        colour=0.0,
+        blur_share=0.0,
+        noise=0.0,
+        paste_share=0.0,
+        equalise_share=0.0,
+        stretch_share=0.0,
+        pca=0.0,
+        hue_share=0.0,
+        rotate=0.0,
+        teach_px=None,
+    )
 
 
 def _rising(limits: tuple[float, ...]) -> bool:

@@ -94,6 +94,7 @@ def build_backbone(
     width: float = 1.0,
     norm: str = "batch",
     deepest: int | None = None,
+    init: str = "he",
 ) -> Backbone:
     """Build a trunk with random weights (from torch's generator: seed it for the same ones).
 
@@ -103,6 +104,7 @@ def build_backbone(
         width: multiplier on the channels.
         norm: batch, group or none; without one, convolutions carry biases.
         deepest: stride of the last stage, deeper ones are not built; None = the whole trunk.
+        init: how weights start, a key of `nets.layers.INITS`.
 
     Raises:
         InputError: an unknown name or normalisation, or a value out of range.
@@ -117,7 +119,7 @@ def build_backbone(
     for where, holds, expected, got in checks:
         if not holds:
             raise InputError(where, expected, got, "change this setting")
-    trunk = Backbone(name, Layers(in_channels, width, norm), deepest)
+    trunk = Backbone(name, Layers(in_channels, width, norm, init), deepest)
     if deepest not in (None, trunk.strides[-1]):
         expected = f"at most {trunk.strides[-1]}, where {name} ends"
         raise InputError("--deepest", expected, deepest, "lower --deepest")

@@ -6,6 +6,7 @@ that it would have seen, whatever the number of loader processes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,6 +24,7 @@ from mot.errors import InputError
 from mot.stills import Stills, read_still
 from nets.augment import Augmentation, AugmentSettings, draw_augmentation, recolour
 from nets.composites import PeopleBank, Scene, paste_people
+from nets.jitter import jitter, turn
 from nets.losses import Targets
 from nets.people import People, inside_crop, people_of
 
@@ -130,12 +132,15 @@ def sample_clip(
         images[0].shape[:2], people[0].ltwh, frames, settings, rng, drift=still
     )
     cut = np.stack([draw.apply(image, k) for k, image in enumerate(images)])
-    moved = tuple(_moved(p, draw, k, settings.crop) for k, p in enumerate(people))
+    moved = tuple(_moved(p, draw, k) for k, p in enumerate(people))
+    if settings.rotate > 0:
+        cut, moved = turn(cut, moved, rng.uniform(-settings.rotate, settings.rotate))
+    moved = tuple(_sorted(p, settings) for p in moved)
     # Nobody to paste draws nothing: other batches than before would not repeat earlier trainings.
     if bank is not None and settings.paste_share > 0 and rng.random() < settings.paste_share:
         scene = Scene.of(cut, moved, draw, images[0].shape[:2])
         moved = paste_people(cut, scene, bank, settings, rng)
-    return Clip(recolour(cut, settings, rng), moved)
+    return Clip(recolour(jitter(cut, moved, settings, rng), settings, rng), moved)
 
 
 def _frame_step(source: Source, frames: int, steps: Many[int], rng: np.random.Generator) -> int:
@@ -151,12 +156,24 @@ def _frame_step(source: Source, frames: int, steps: Many[int], rng: np.random.Ge
     return int(rng.choice(possible))
 
 
-def _moved(people: People, draw: Augmentation, frame: int, crop: tuple[int, int]) -> People:
-    """People in crop pixels: those whose centre is inside; what shows of others is ignored."""
+def _moved(people: People, draw: Augmentation, frame: int) -> People:
+    """People in crop pixels, wherever they are."""
     ltwh, hidden = draw.boxes(people.ltwh, frame), draw.boxes(people.hidden, frame)
-    clear, counted = inside_crop(ltwh, crop), inside_crop(hidden, crop)
-    ignored = [draw.boxes(people.ignored, frame), ltwh[~clear], hidden[~counted]]
-    return People(ltwh[clear], people.ids[clear], hidden[counted], np.concatenate(ignored))
+    return People(ltwh, people.ids, hidden, draw.boxes(people.ignored, frame))
+
+
+def _sorted(people: People, settings: AugmentSettings) -> People:
+    """Those whose centre is inside and who are of a size that teaches; others are ignored."""
+    clear = inside_crop(people.ltwh, settings.crop)
+    counted = inside_crop(people.hidden, settings.crop)
+    if settings.teach_px is not None:
+        low, high = settings.teach_px
+        clear &= (people.ltwh[:, 3] >= low) & (people.ltwh[:, 3] <= high)
+        counted &= (people.hidden[:, 3] >= low) & (people.hidden[:, 3] <= high)
+    ignored = [people.ignored, people.ltwh[~clear], people.hidden[~counted]]
+    return People(
+        people.ltwh[clear], people.ids[clear], people.hidden[counted], np.concatenate(ignored)
+    )
 
 
 def frame_targets(
@@ -179,6 +196,8 @@ def frame_targets(
         maps["detectable"].append((~(blocked | unclear)).astype(np.float32))
         maps["motion"].append(shift[owner].transpose(2, 0, 1))
         maps["motion_weight"].append(target.weight * known[owner])
+        inside = ignore_mask(people.ltwh, size_hw, stride=stride)
+        maps["seg"].append(inside.astype(np.float32))
     return {name: np.stack(values) for name, values in maps.items()}
 
 
@@ -221,6 +240,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         rank: of this process among several.
         count: number of batches.
         bank: people to paste into clips, if any.
+        labels: batch number → kind of label map, where it changes; in the place of `label`.
 
     Raises:
         InputError: no sources, or a sequence that is shorter than a clip.
@@ -240,6 +260,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         rank: int = 0,
         count: int = 1,
         bank: PeopleBank | None = None,
+        labels: Callable[[int], str] | None = None,
     ) -> None:
         if not sources:
             raise InputError("--train-seqs", "at least one sequence", "none", "name a sequence")
@@ -251,11 +272,13 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         self.frames, self.batch, self.augment = frames, batch, augment
         self.stride, self.label, self.bank = stride, label, bank
         self.seed, self.rank, self.count = seed, rank, count
+        self.labels = labels
 
     def __len__(self) -> int:
         return self.count
 
-    def _clips(self, number: int, rank: int) -> list[Clip]:
+    def clips(self, number: int, rank: int = 0) -> list[Clip]:
+        """Clips of batch `number`, as the process of that rank sees them."""
         rng = np.random.default_rng([self.seed, rank, number])
         chosen = rng.choice(len(self.sources), size=self.batch, p=self.shares)
         return [
@@ -263,9 +286,10 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         ]
 
     def __getitem__(self, number: int) -> tuple[torch.Tensor, Targets]:
-        clips = self._clips(number, self.rank)
+        clips = self.clips(number, self.rank)
+        label = self.labels(number) if self.labels else self.label
         maps = [
-            frame_targets(c, stride=self.stride, label=self.label, size_hw=self.augment.crop)
+            frame_targets(c, stride=self.stride, label=label, size_hw=self.augment.crop)
             for c in clips
         ]
         images = torch.from_numpy(np.stack([clip.frames for clip in clips]))
@@ -287,7 +311,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         The same in every rank: ranks that divide by different units would not train one loss.
         """
         count = max(1, SCALE_SAMPLES // self.batch)
-        samples = [clip for n in range(count) for clip in self._clips(n, rank=0)]
+        samples = [clip for n in range(count) for clip in self.clips(n, rank=0)]
         people = np.mean([len(p.counted) for clip in samples for p in clip.people])
         height, width = self.augment.crop
         cells = -(-height // self.stride) * -(-width // self.stride)

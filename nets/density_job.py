@@ -77,13 +77,24 @@ def _loss_and_sums(
     maps = model(clips)
     loss, parts = total_loss(maps, targets, settings, unit)
     sums: dict[str, Any] = {f"{name}_loss": float(part.detach()) for name, part in parts.items()}
-    if "density" in maps:
-        density = maps["density"][:, :, 0].detach() * targets.valid
-        truth = targets.density * targets.valid
+    masses = _masses(maps, targets)
+    if masses:
+        density, truth = masses
         sums["pred_mass"] = sums["pred_recent"] = density.sum(dim=(0, 2, 3)).cpu()
         sums["true_mass"] = sums["true_recent"] = truth.sum(dim=(0, 2, 3)).cpu()
         sums["diversity"] = _diversity(density)
     return loss, sums
+
+
+def _masses(maps: dict[str, Tensor], targets: Targets) -> tuple[Tensor, Tensor] | None:
+    """What is watched, predicted and true (B, T, h, w): people, or cells in boxes; else None."""
+    if "density" in maps:
+        density = maps["density"][:, :, 0].detach()
+        return density * targets.valid, targets.density * targets.valid
+    if "seg" in maps:
+        share = torch.sigmoid(maps["seg"][:, :, 0].detach())
+        return share * targets.detectable, targets.seg * targets.detectable
+    return None
 
 
 def _diversity(density: Tensor) -> float:

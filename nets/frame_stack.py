@@ -43,7 +43,7 @@ class FrameStack(nn.Module):
     Forward takes frames as (B, T, 3, H, W), RGB in 0..255 (uint8 or float), and returns the maps
     of every net here, each (B, T, C, h, w) with h = ceil(H / stride): `density` in people per
     cell, `centre` logits, `box` distances left, top, right, bottom in input pixels, `motion` in
-    input pixels.
+    input pixels, `seg` logits of lying in somebody's box.
     """
 
     def __init__(self, settings: NetSettings) -> None:
@@ -57,6 +57,7 @@ class FrameStack(nn.Module):
             width=settings.width,
             norm=settings.norm,
             deepest=settings.deepest,
+            init=settings.init,
         )
         strides, channels = self.trunk.strides, self.trunk.channels
         self.merge_at = None if fuse in ("input", "none") else strides.index(int(fuse))
@@ -67,7 +68,11 @@ class FrameStack(nn.Module):
         if self.merge_at is not None and self.merge_at > self.finest:
             expand = self.merge_at - self.finest
         self.neck = Neck(
-            channels[self.finest :], settings.neck_channels, expand=expand, frames=frames
+            channels[self.finest :],
+            settings.neck_channels,
+            expand=expand,
+            frames=frames,
+            norm=settings.neck_norm,
         )
         merged = fuse == "input" or (self.merge_at is not None and expand is None)
         self.heads = Heads(
@@ -76,6 +81,7 @@ class FrameStack(nn.Module):
             activation=settings.activation,
             frames=frames,
             merged=merged,
+            norm=settings.neck_norm,
         )
 
     def _build_merge(self, channels: tuple[int, ...]) -> nn.Conv2d | None:

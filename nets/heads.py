@@ -11,19 +11,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nets.layers import Layers
+
 CENTRE_PRIOR_BIAS = -4.6  # sigmoid gives 0.01: few cells hold a centre (focal loss, 1708.02002)
 SOFTPLUS_ONE = math.log(math.e - 1.0)  # softplus(SOFTPLUS_ONE) = 1
 BOX_SIZE_PRIOR_PX = 24.0  # distance to a box's edge before training
-CHANNELS = {"density": 1, "centre": 1, "box": 4, "motion": 2}
-START_BIAS = {"centre": CENTRE_PRIOR_BIAS, "box": math.log(BOX_SIZE_PRIOR_PX), "motion": 0.0}
+SEG_PRIOR_BIAS = -2.2  # sigmoid gives 0.1, about the share of a street's cells with people
+CHANNELS = {"density": 1, "centre": 1, "box": 4, "motion": 2, "seg": 1}
+START_BIAS = {
+    "centre": CENTRE_PRIOR_BIAS,
+    "box": math.log(BOX_SIZE_PRIOR_PX),
+    "motion": 0.0,
+    "seg": SEG_PRIOR_BIAS,
+}
 LOG_DISTANCE_LIMITS = (-4.0, 8.0)  # 0.02 to 2981 px: keeps exp finite in an early training
 
 
-def conv_norm_relu(channels_in: int, channels_out: int, kernel: int = 3) -> nn.Sequential:
-    """Convolution of the same size, batch normalisation, ReLU."""
+def conv_norm_relu(
+    channels_in: int, channels_out: int, kernel: int = 3, norm: str = "batch"
+) -> nn.Sequential:
+    """Convolution of the same size, normalisation (batch, group or none), ReLU."""
+    padding, bias = kernel // 2, norm == "none"
     return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(channels_out),
+        nn.Conv2d(channels_in, channels_out, kernel, padding=padding, bias=bias),
+        Layers(norm=norm).normaliser(channels_out),
         nn.ReLU(inplace=True),
     )
 
@@ -37,14 +48,21 @@ class Neck(nn.Module):
         expand: index of a level from which on, towards finer levels, the T frames are separate:
             the merged map is spread over T maps there; None = the maps stay as they come.
         frames: T.
+        norm: batch, group or none.
     """
 
     def __init__(
-        self, channels_in: tuple[int, ...], channels: int, *, expand: int | None, frames: int
+        self,
+        channels_in: tuple[int, ...],
+        channels: int,
+        *,
+        expand: int | None,
+        frames: int,
+        norm: str = "batch",
     ) -> None:
         super().__init__()
-        self.lateral = nn.ModuleList(conv_norm_relu(c, channels, 1) for c in channels_in)
-        self.smooth = conv_norm_relu(channels, channels)
+        self.lateral = nn.ModuleList(conv_norm_relu(c, channels, 1, norm) for c in channels_in)
+        self.smooth = conv_norm_relu(channels, channels, norm=norm)
         self.expand_below = expand
         self.frames = frames
         self.spread = (
@@ -68,10 +86,18 @@ class Neck(nn.Module):
 class Head(nn.Module):
     """3×3 convolution, ReLU, 1×1 convolution to `groups` × `channels` maps that start at `bias`."""
 
-    def __init__(self, channels_in: int, channels: int, groups: int, *, bias: float = 0.0) -> None:
+    def __init__(
+        self,
+        channels_in: int,
+        channels: int,
+        groups: int,
+        *,
+        bias: float = 0.0,
+        norm: str = "batch",
+    ) -> None:
         super().__init__()
         hidden = channels_in // 2  # keeps a head below a tenth of a ResNet-18 trunk's work
-        self.hidden = conv_norm_relu(channels_in, hidden)
+        self.hidden = conv_norm_relu(channels_in, hidden, norm=norm)
         self.out = nn.Conv2d(hidden, groups * channels, 1)
         nn.init.normal_(self.out.weight, std=0.01)
         with torch.no_grad():
@@ -93,11 +119,12 @@ class DensityHead(Head):
 
     unit: Tensor
 
-    def __init__(self, channels_in: int, groups: int, *, activation: str) -> None:
+    def __init__(
+        self, channels_in: int, groups: int, *, activation: str, norm: str = "batch"
+    ) -> None:
         rectify = activation == "relu"
-        super().__init__(
-            channels_in, CHANNELS["density"], groups, bias=0 if rectify else SOFTPLUS_ONE
-        )
+        bias = 0 if rectify else SOFTPLUS_ONE
+        super().__init__(channels_in, CHANNELS["density"], groups, bias=bias, norm=norm)
         self.register_buffer("unit", torch.tensor(1.0))
         self.rectify = rectify
 
@@ -115,12 +142,13 @@ class Heads(nn.Module):
     """The chosen heads over one neck; outputs are split into frames.
 
     Args:
-        names: among density, centre, box, motion.
+        names: among density, centre, box, motion, seg.
         channels_in: channels of the neck.
         frames: T.
         activation: of the density, softplus or relu.
         merged: the neck's map holds all T frames (each head then gives T groups); otherwise it
             comes as B·T single-frame maps.
+        norm: batch, group or none.
     """
 
     def __init__(
@@ -131,6 +159,7 @@ class Heads(nn.Module):
         activation: str,
         frames: int,
         merged: bool,
+        norm: str = "batch",
     ) -> None:
         super().__init__()
         groups = frames if merged else 1
@@ -138,10 +167,10 @@ class Heads(nn.Module):
         self.maps = nn.ModuleDict()
         for name in names:
             if name == "density":
-                self.maps[name] = DensityHead(channels_in, groups, activation=activation)
+                self.maps[name] = DensityHead(channels_in, groups, activation=activation, norm=norm)
             else:
                 bias = START_BIAS[name]
-                self.maps[name] = Head(channels_in, CHANNELS[name], groups, bias=bias)
+                self.maps[name] = Head(channels_in, CHANNELS[name], groups, bias=bias, norm=norm)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Map the neck's (B or B·T, C, h, w) to the dict of (B, T, channels, h, w) maps."""

@@ -4,12 +4,20 @@ A trunk's file (vgg.py, resnet.py, osnet.py …) asks one `Layers` for each laye
 normalisation and initialisation are decided in one place.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
 
 NORMS = ("batch", "group", "none")
 CHANNEL_STEP = 8  # widths are rounded to it: what vector units and tensor cores divide by
+# How weights start: fan-in → deviation of normal noise.
+INITS: dict[str, Callable[[int], float]] = {
+    "he": lambda fan_in: (2.0 / fan_in) ** 0.5,  # He et al., arXiv:1502.01852
+    # The deviation of torch's own uniform start, U(−1/√fan-in, 1/√fan-in).
+    "torch": lambda fan_in: (3.0 * fan_in) ** -0.5,
+    "small": lambda fan_in: 0.01,  # Simonyan and Zisserman, arXiv:1409.1556, section 3.1
+}
 GROUPS = 32  # groups of a group normalisation (Wu and He, arXiv:1803.08494)
 
 
@@ -21,11 +29,13 @@ class Layers:
         in_channels: channels of the image: 3 per stacked frame.
         width: multiplier on every channel count.
         norm: batch, group or none (none = convolutions with biases).
+        init: how weights start, a name of `INITS`.
     """
 
     in_channels: int = 3
     width: float = 1.0
     norm: str = "batch"
+    init: str = "he"
 
     def channels(self, published: int) -> int:
         """Scale a published channel count by the width, to a multiple of 8."""
@@ -46,8 +56,9 @@ class Layers:
     ) -> nn.Conv2d:
         """Convolution whose output is ceil(input / stride), for odd kernels and its own padding.
 
-        Weights start as normal noise of deviation gain · sqrt(2 / fan-in) (He et al.,
-        arXiv:1502.01852). Fan-in, not fan-out: it keeps the variance through depthwise layers.
+        Weights start as normal noise of a deviation that `INITS` gives, times the gain: unless told
+        otherwise sqrt(2 / fan-in). Fan-in, not fan-out: it keeps the variance through depthwise
+        layers.
         """
         layer = nn.Conv2d(
             channels_in,
@@ -59,7 +70,7 @@ class Layers:
             bias=self.norm == "none",
         )
         fan_in = channels_in // groups * kernel**2
-        nn.init.normal_(layer.weight, std=gain * (2.0 / fan_in) ** 0.5)
+        nn.init.normal_(layer.weight, std=gain * INITS[self.init](fan_in))
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
         return layer

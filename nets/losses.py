@@ -36,6 +36,7 @@ class Targets:
             is no mistake (B, T, h, w).
         motion: displacement x, y to the next frame in input pixels (B, T, 2, h, w).
         motion_weight: box_weight where a person's next position is known, else 0 (B, T, h, w).
+        seg: 1 where a cell's centre lies in the box of somebody who can be seen (B, T, h, w).
     """
 
     density: Tensor
@@ -46,6 +47,7 @@ class Targets:
     detectable: Tensor
     motion: Tensor
     motion_weight: Tensor
+    seg: Tensor
 
     def to(self, device: torch.device) -> Targets:
         """Move all maps to a device."""
@@ -62,6 +64,12 @@ class LossSettings:
     """Gain on the label map. Changes units only, unless --raw-loss is given."""
     label: str = "gaussian"
     """Kind of label map: quadratic, gaussian, adaptive, half, point or box."""
+    curriculum: tuple[str, ...] = ()
+    """Kinds of label map that follow each other in the place of --label: quadratic half point."""
+    curriculum_shares: tuple[float, ...] = ()
+    """Shares of the steps that the stages of --curriculum get; none named = all alike."""
+    target: str = "density"
+    """density, or seg: in its place a mask of the boxes, filled, and a loss per cell."""
     raw_loss: bool = False
     """As in 2019: sums of differences in label units, and a ReLU density; no normalised means."""
     density_weight: float = 0.3
@@ -72,16 +80,38 @@ class LossSettings:
     """Weight of the box head's GIoU + L1 loss."""
     motion_weight: float = 0.1
     """Weight of the motion head's L1 loss."""
+    seg_weight: float = 1.0
+    """Weight of the mask's cross-entropy."""
+    positive_weight: float = 1.0
+    """Weight of a mask's cells in a box beside those outside, in the cross-entropy."""
+    label_smoothing: float = 0.0
+    """Share of certainty that is taken from the mask: s asks for s / 2 and 1 − s / 2."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "loss", tuple(self.loss))
+        for name in ("loss", "curriculum", "curriculum_shares"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         known = bool(self.loss) and set(self.loss) <= set(DENSITY_LOSSES)
         require_setting(self, "loss", known, f"some of {', '.join(DENSITY_LOSSES)}")
         require_setting(self, "labelrate", 0 < self.labelrate < 1e9, "a gain above 0, such as 30")
         kinds = ", ".join(DENSITY_KINDS)
         require_setting(self, "label", self.label in DENSITY_KINDS, f"one of {kinds}")
-        for name in ("density_weight", "centre_weight", "box_weight", "motion_weight"):
+        known = set(self.curriculum) <= set(DENSITY_KINDS)
+        require_setting(self, "curriculum", known, f"some of {kinds}")
+        shares = self.curriculum_shares
+        fits = not shares or (len(shares) == len(self.curriculum) and min(shares) > 0)
+        require_setting(self, "curriculum_shares", fits, "a share above 0 for each stage, or none")
+        require_setting(self, "target", self.target in ("density", "seg"), "density or seg")
+        smooth = 0 <= self.label_smoothing < 1
+        require_setting(self, "label_smoothing", smooth, "a share in [0, 1)")
+        require_setting(self, "positive_weight", 0 < self.positive_weight < 1e9, "above 0")
+        for head in ("density", "centre", "box", "motion", "seg"):
+            name = f"{head}_weight"
             require_setting(self, name, 0 <= getattr(self, name) < 1e9, "a weight of 0 or more")
+
+    @property
+    def last_label(self) -> str:
+        """Kind of label map that the trained net is to give: the curriculum's last, or --label."""
+        return self.curriculum[-1] if self.curriculum else self.label
 
 
 def mse(error: Tensor, valid: Tensor) -> Tensor:
@@ -203,6 +233,18 @@ def motion_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return error.sum() / weight.sum().clamp(min=1.0)
 
 
+def seg_loss(logits: Tensor, mask: Tensor, valid: Tensor, settings: LossSettings) -> Tensor:
+    """Cross-entropy per valid cell between logits and a mask of 0 and 1, (B, T, h, w) each.
+
+    Cells in the mask weigh `positive_weight`; the mean is over weights. Label smoothing after
+    Szegedy et al., arXiv:1512.00567.
+    """
+    asked = mask + settings.label_smoothing * (0.5 - mask)
+    weight = (1 + (settings.positive_weight - 1) * mask) * valid
+    entropy = F.binary_cross_entropy_with_logits(logits, asked, reduction="none")
+    return (entropy * weight).sum() / weight.sum().clamp(min=1e-6)
+
+
 def total_loss(
     maps: dict[str, Tensor], targets: Targets, settings: LossSettings, unit: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -229,5 +271,8 @@ def total_loss(
     if "motion" in maps:
         parts["motion"] = motion_loss(maps["motion"], targets.motion, targets.motion_weight)
         weights["motion"] = settings.motion_weight
+    if "seg" in maps:
+        parts["seg"] = seg_loss(maps["seg"][:, :, 0], targets.seg, targets.detectable, settings)
+        weights["seg"] = settings.seg_weight
     total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
     return total, parts

@@ -54,7 +54,10 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Everything that decides a training run; --raw-loss brings --activation relu with it."""
+    """Everything that decides a training run.
+
+    --raw-loss brings --activation relu with it, and --target seg its head in the density's place.
+    """
 
     data: DataSettings = field(default_factory=DataSettings)
     net: NetSettings = field(default_factory=NetSettings)
@@ -79,6 +82,9 @@ class TrainSettings:
             raise InputError("--cutouts", "a folder of photos with masks", got, remedy)
         if self.loss.raw_loss:  # the 2019 net whole: its sums under softplus would be another net
             object.__setattr__(self, "net", replace(self.net, activation="relu"))
+        if self.loss.target == "seg" and "seg" not in self.net.heads:
+            others = tuple(head for head in self.net.heads if head != "density")
+            object.__setattr__(self, "net", replace(self.net, heads=("seg", *others)))
 
 
 def recipe_text(settings: TrainSettings) -> str:

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, fields
 from functools import partial
 
 from mot.errors import InputError, require_setting
+from nets.layers import INITS, NORMS
 
 FUSE_DEPTHS = ("input", "4", "8", "16", "none")
-HEADS = ("density", "centre", "box", "motion")
+HEADS = ("density", "centre", "box", "motion", "seg")
 DEEPEST_STRIDES = (8, 16, 32)
-OUTPUT_STRIDES = (4, 8)
+OUTPUT_STRIDES = (4, 8, 16, 32)
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,17 @@ class NetSettings:
     """Multiplier on the trunk's channels; image weights need 1."""
     norm: str = "batch"
     """Normalisation in the trunk: batch, group or none (none = convolutions with biases)."""
+    init: str = "he"
+    """How random weights of the trunk are drawn: he (variance is kept), torch (that library's own,
+    a third of the deviation or less) or small (deviation 0.01, as nets were started in 2014)."""
     deepest: int = 16
     """Stride of the trunk's deepest feature map: 8, 16 or 32."""
     stride: int = 4
-    """Input pixels per output cell: 4 or 8."""
+    """Input pixels per output cell: 4, 8, 16 or 32."""
     neck_channels: int = 64
     """Channels of the top-down path that the heads read."""
+    neck_norm: str = "batch"
+    """Normalisation in neck and heads: batch, group or none."""
     heads: tuple[str, ...] = ("density", "centre", "box")
     """Output maps: density alone is the net of 2019; centre and box give detections."""
     activation: str = "softplus"
@@ -54,9 +60,12 @@ class NetSettings:
         require("frames", self.frames >= 1, "at least 1")
         require("fuse", self.fuse in FUSE_DEPTHS, f"one of {', '.join(FUSE_DEPTHS)}")
         require("width", 0 < self.width <= 4, "a factor in (0, 4]")
-        require("norm", self.norm in ("batch", "group", "none"), "batch, group or none")
+        for name in ("norm", "neck_norm"):
+            require(name, getattr(self, name) in NORMS, "batch, group or none")
+        require("init", self.init in INITS, f"one of {', '.join(INITS)}")
         require("deepest", self.deepest in DEEPEST_STRIDES, "8, 16 or 32")
-        require("stride", self.stride in OUTPUT_STRIDES, "4 or 8")
+        require("stride", self.stride in OUTPUT_STRIDES, "4, 8, 16 or 32")
+        require("stride", self.stride <= self.deepest, f"a stride up to --deepest {self.deepest}")
         require("neck_channels", self.neck_channels >= 8, "at least 8")
         self._check_heads()
         require("activation", self.activation in ("softplus", "relu"), "softplus or relu")

@@ -50,6 +50,13 @@ def validation_sources(settings: DataSettings) -> list[Source]:
     return [_cached(find_sequence(name, _root(settings)), settings) for name in settings.val_seqs]
 
 
+def rendered_sources(settings: DataSettings, count: int, split: str) -> list[Source]:
+    """Open rendered scenes of a split (train, val or test), rendering those that are missing."""
+    folder = Path(settings.cache).parent
+    scenes = ensure_scenes(folder, count, split=split, settings=SceneSettings())
+    return [_cached(scene, settings) for scene in scenes]
+
+
 def training_cutouts(settings: TrainSettings) -> Cutouts | None:
     """Open the people to paste into training clips; None where none are to be pasted.
 

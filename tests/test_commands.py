@@ -55,6 +55,10 @@ SMALL: dict[str, dict[str, str | None]] = {
         **{"--pause-s": "0", "--test-share": "0"},
     },
     "reid.tune": {"--trials": "2"},
+    "nets.sweep": {
+        "--set": "max_steps=2 batch=2 log_every=1 crop=32+64 width=0.125 scenes=1 cache=cache/c",
+        **{"--seeds": "1", "--workers": "1", "--at-most": "1"},
+    },
     "mot.view": {"--frames": "5:9"},
     "mot.statistics": {"--seqs": "MOT17-02 MOT17-09"},
     "benchmarks.association": {"--people": "5", "--growth": "5", "--frames": "4", "--repeats": "1"},

@@ -329,3 +329,24 @@ def test_shares_decide_how_often_a_source_is_drawn():
     )
     mass = data[0][1].density.sum().item()
     assert 130 <= mass <= 170
+
+
+def test_the_mask_is_1_where_a_cell_lies_in_a_box_that_can_be_seen():
+    shown, behind = [[10, 16, 12, 30], [60, 8, 20, 40]], [[30, 16, 12, 30]]
+    clip = Clip(np.zeros((1, *SIZE, 3), np.uint8), (people(shown, hidden=behind),))
+    mask = frame_targets(clip, stride=4, label="gaussian", size_hw=SIZE)["seg"][0]
+    for row in range(mask.shape[0]):
+        for column in range(mask.shape[1]):
+            x, y = 4 * column + 2, 4 * row + 2
+            inside = any(x0 <= x < x0 + w and y0 <= y < y0 + h for x0, y0, w, h in shown)
+            assert mask[row, column] == inside
+
+
+def test_labels_may_change_from_batch_to_batch_and_clips_do_not():
+    kinds = ("quadratic", "half", "point")
+    changing = batches(labels=kinds.__getitem__, count=3)
+    for number, kind in enumerate(kinds):
+        frames, targets = changing[number]
+        other_frames, other = batches(label=kind, count=3)[number]
+        assert torch.equal(frames, other_frames)
+        assert torch.equal(targets.density, other.density)

@@ -14,6 +14,7 @@ from nets.losses import (
     centre_loss,
     density_loss,
     motion_loss,
+    seg_loss,
     total_loss,
 )
 
@@ -171,6 +172,7 @@ def net_maps(seed=0):
         "centre": maps(seed + 1, (2, 3, 1, 4, 5), 4.0) - 2,
         "box": 1 + maps(seed + 2, (2, 3, 4, 4, 5), 20.0),
         "motion": maps(seed + 3, (2, 3, 2, 4, 5), 3.0),
+        "seg": maps(seed + 4, (2, 3, 1, 4, 5), 4.0) - 2,
     }
 
 
@@ -182,7 +184,7 @@ def targets(valid=None, people=True):
     motion = maps(15, (2, 3, 2, 4, 5), 3.0)
     # As clips makes them: cells that a person owns are never ignored.
     return Targets(
-        maps(11) * people, heat, box, weight * valid, valid, valid, motion, weight * valid
+        maps(11) * people, heat, box, weight * valid, valid, valid, motion, weight * valid, weight
     )
 
 
@@ -225,7 +227,7 @@ def test_a_batch_without_people_has_a_finite_loss_and_gradient(raw, valid):
 def test_the_total_weighs_its_parts_and_density_alone_counts_in_full():
     settings = LossSettings(density_weight=0.3, centre_weight=2.0, box_weight=0.5)
     loss, parts = total_loss(net_maps(), targets(), settings, UNIT)
-    weights = {"density": 0.3, "centre": 2.0, "box": 0.5, "motion": 0.1}
+    weights = {"density": 0.3, "centre": 2.0, "box": 0.5, "motion": 0.1, "seg": 1.0}
     assert loss.item() == pytest.approx(sum(weights[n] * p.item() for n, p in parts.items()))
     alone = {"density": net_maps()["density"]}
     loss, parts = total_loss(alone, targets(), settings, UNIT)
@@ -258,3 +260,30 @@ def test_every_frame_of_a_clip_weighs_the_same():
 def test_unusable_settings_are_refused(change, flag):
     with pytest.raises(InputError, match=f"^{flag}: expected"):
         LossSettings(**change)
+
+
+@pytest.mark.parametrize(("weight", "smooth"), [(1.0, 0.0), (3.0, 0.0), (0.5, 0.2)])
+def test_the_mask_loss_is_a_weighted_mean_of_entropies(weight, smooth):
+    """Against a loop over cells with the logarithms written out."""
+    logits, mask = maps(1, scale=6.0) - 3, (maps(2, scale=1.0) > 0.6).float()
+    valid = some_valid()
+    total = weights = 0.0
+    for z, y, v in zip(logits.flatten(), mask.flatten(), valid.flatten(), strict=True):
+        p, share = 1 / (1 + math.exp(-z)), (weight if y else 1.0) * float(v)
+        asked = (1 - smooth / 2) if y else smooth / 2
+        total += share * -(asked * math.log(p) + (1 - asked) * math.log(1 - p))
+        weights += share
+    settings = LossSettings(positive_weight=weight, label_smoothing=smooth)
+    found = seg_loss(logits, mask, valid, settings).item()
+    assert found == pytest.approx(total / weights, rel=1e-4)
+
+
+def test_smoothed_labels_ask_for_no_certainty():
+    """The least loss is at the logit of 1 − s/2 inside the mask."""
+    settings = LossSettings(label_smoothing=0.2)
+    logits = torch.zeros((1, 1, 1, 1), requires_grad=True)
+    ones = torch.ones((1, 1, 1, 1))
+    with torch.no_grad():
+        logits += math.log(0.9 / 0.1)
+    seg_loss(logits, ones, ones, settings).backward()
+    assert logits.grad.item() == pytest.approx(0, abs=1e-6)

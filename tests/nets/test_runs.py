@@ -13,9 +13,12 @@ import train as command
 from mot.errors import InputError
 from nets import density_job as density
 from nets import training
+from nets.density_run import batches
 from nets.loader import load_batches
 from nets.losses import LossSettings
+from nets.recipe import recipe_text
 from nets.settings import NetSettings
+from nets.sources import training_sources
 from nets.weights import load_weights
 from tests.conftest import press_ctrl_c
 
@@ -175,7 +178,7 @@ def test_checkpoints_that_cannot_be_resumed_change_nothing(settings, stopped):
         torch.save(foreign, checkpoint)
         with pytest.raises(InputError, match="a checkpoint of a training"):
             command.run_training(settings, stopped, resume=True)
-    lame = torch.load(stopped / "checkpoint.pt") | {"config": command.recipe_text(settings)}
+    lame = torch.load(stopped / "checkpoint.pt") | {"config": recipe_text(settings)}
     torch.save(lame | {"net": {}}, checkpoint)
     with pytest.raises(InputError, match="a checkpoint of this net"):
         command.run_training(settings, stopped, resume=True)
@@ -214,7 +217,7 @@ def test_a_full_disk_ends_in_one_line_and_keeps_the_last_checkpoint(settings, st
 def test_a_folder_that_cannot_be_written_ends_in_one_line(settings, tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     config = tmp_path / "recipe.yaml"
-    config.write_text(command.recipe_text(settings))
+    config.write_text(recipe_text(settings))
     with pytest.raises(SystemExit) as caught:
         command.main(["--config", str(config), "--out", str(tmp_path / "file" / "run")])
     assert caught.value.code == 2
@@ -232,10 +235,10 @@ def test_a_photo_that_breaks_while_training_is_named(workers, settings, tmp_path
     (photos / "boxes.csv").write_text("image,x,y,w,h\na.png,4,4,10,20\n")
     data = replace(settings.data, train_seqs=(), stills=("photos",))
     settings = replace(settings, data=data)
-    batches = command.batches(*command.training_sources(data), settings, 1, 3)
+    clips = batches(*training_sources(data), settings, 1, 3)
     (photos / "a.png").write_bytes(b"cut")
     with pytest.raises(InputError, match=r"a\.png"):
-        next(iter(load_batches(batches, 0, workers)))
+        next(iter(load_batches(clips, 0, workers)))
 
 
 def test_the_doctor_is_fed_with_masses_and_the_kind_of_loss(settings, tmp_path, monkeypatch):
