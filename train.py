@@ -19,7 +19,7 @@ from nets.checkpoint import CHECKPOINT, read_checkpoint
 from nets.clips import ClipBatches, Source
 from nets.cutouts import Cutouts
 from nets.density_job import density_job
-from nets.frame_stack import build_net
+from nets.menu import build_net
 from nets.ranks import rank
 from nets.recipe import TrainSettings, load_recipe, recipe_text
 from nets.schedule import frozen_stages

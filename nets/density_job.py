@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nets.clips import ClipBatches
 from nets.curves import draw_curves
 from nets.doctor import Doctor
-from nets.frame_stack import FrameStack
+from nets.clip_net import ClipNet
 from nets.loader import load_batches
 from nets.losses import LossSettings, Targets, total_loss
 from nets.recipe import TrainSettings
@@ -25,7 +25,7 @@ RATIO_STEPS = 100  # a mass ratio looks back about so far: the clips of ten step
 
 
 def density_job(
-    net: FrameStack,
+    net: ClipNet,
     training: ClipBatches,
     validation: ClipBatches | None,
     settings: TrainSettings,

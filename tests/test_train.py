@@ -67,7 +67,7 @@ def test_sequences_by_name(data, tmp_path):
         (["--val-seqs", "Z"], "sequence Z: expected"),
         (["--stills", "Z"], "expected a folder of photos with boxes.csv"),
         (["--train-seqs", "A", "--val-seqs", "A"], "--val-seqs: expected recordings"),
-        (["--net", "unet"], "--net: expected one of frame_stack, got unet"),
+        (["--net", "unet"], "--net: expected one of frame_stack, side, top, triplane, got unet"),
         (["--backbone", "alexnet"], "--backbone: expected one of vgg16"),
         (["--loss", "huber"], "--loss: expected some of mse, l1, focal, count"),
         (["--label", "round"], "--label: expected one of quadratic, gaussian"),
