@@ -14,31 +14,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.heads import conv_norm_relu
 from nets.settings import NetSettings
-from nets.view_net import beside_time
+from nets.view_net import TimeBlock, beside_time
 
 KERNEL = 3  # frames, and cells
 DILATIONS = (1, 2, 4)  # of the picture's axis, block by block: a person is tens of cells high
 
 
 class PlaneConv(nn.Module):
-    """Convolution of (T, h) with the columns of a strip as channels.
+    """Convolution of (T, h) with the columns of a strip as channels, or of (T, w) with its rows.
 
     Args:
         channels: per cell; the convolution has strip · channels of them.
         strip: cells.
-        dilation: of the kernel along h.
+        dilation: of the kernel along the picture's axis.
         before: cells that the first strip lies outside of the picture.
+        rows_as_channels: the plane is (T, w).
     """
 
-    def __init__(self, channels: int, strip: int, *, dilation: int, before: int) -> None:
+    def __init__(
+        self, channels: int, strip: int, *, dilation: int, before: int, rows_as_channels: bool
+    ) -> None:
         super().__init__()
         self.strip, self.before = strip, before
+        # Channels come last, and last but one the axis that becomes channels.
+        self.order = (0, 3, 2, 1) if rows_as_channels else (0, 2, 3, 1)
+        self.back = (0, 3, 2, 1) if rows_as_channels else (0, 3, 1, 2)
         self.conv = nn.Conv2d(
             strip * channels,
             strip * channels,
@@ -50,10 +54,12 @@ class PlaneConv(nn.Module):
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
 
     def forward(self, features: Tensor, frames: int) -> Tensor:
-        """Map (B·T, h, w, c) to the same shape."""
-        count, height, width, channels = features.shape
+        """Map (B·T, c, h, w) to the same shape."""
+        laid = features.permute(self.order)
+        # Named as they are in the side view; in the top view rows and columns change places.
+        count, height, width, channels = laid.shape
         after = -(width + self.before) % self.strip
-        padded = F.pad(features, (0, 0, self.before, after))
+        padded = F.pad(laid, (0, 0, self.before, after))
         strips = (width + self.before + after) // self.strip
         wide = self.strip * channels
         # (B, T, h, strips, strip · c) → (B · strips, T, h, strip · c): channels stay last.
@@ -61,56 +67,18 @@ class PlaneConv(nn.Module):
         plane = cut.reshape(-1, frames, height, wide).permute(0, 3, 1, 2)
         seen: Tensor = self.conv(beside_time(plane, 2)).permute(0, 2, 3, 1)
         whole = seen.reshape(-1, strips, frames, height, wide).permute(0, 2, 3, 1, 4)
-        row = whole.reshape(count, height, -1, channels)
-        return row.narrow(2, self.before, width)
+        cells = whole.reshape(count, height, -1, channels).narrow(2, self.before, width)
+        return cells.permute(self.back)
 
 
-class PlaneBlock(nn.Module):
-    """Residual bottleneck around a `PlaneConv`; nothing but a shortcut before training.
-
-    Args:
-        channels: of the features.
-        inner: channels per cell inside the plane.
-        strip, dilation, before: of the plane.
-        rows_as_channels: the plane is (T, w) with rows as channels, not (T, h) with columns.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        inner: int,
-        strip: int,
-        *,
-        dilation: int,
-        before: int,
-        rows_as_channels: bool,
-    ) -> None:
-        super().__init__()
-        self.reduce = conv_norm_relu(channels, inner, 1)
-        self.plane = PlaneConv(inner, strip, dilation=dilation, before=before)
-        self.norm = nn.BatchNorm2d(inner)
-        self.expand = nn.Conv2d(inner, channels, 1, bias=False)
-        nn.init.zeros_(self.expand.weight)
-        # Channels last, and last but one the axis that becomes channels; both their own inverses.
-        self.order = (0, 3, 2, 1) if rows_as_channels else (0, 2, 3, 1)
-        self.back = (0, 3, 2, 1) if rows_as_channels else (0, 3, 1, 2)
-
-    def forward(self, features: Tensor, frames: int) -> Tensor:
-        """Map (B·T, C, h, w) to the same shape."""
-        inner = self.reduce(features).permute(self.order)
-        seen = self.plane(inner, frames).permute(self.back)
-        added: Tensor = features + self.expand(torch.relu(self.norm(seen)))
-        return added
-
-
-def plane_blocks(settings: NetSettings, *, rows_as_channels: bool) -> Iterator[PlaneBlock]:
+def plane_blocks(settings: NetSettings, *, rows_as_channels: bool) -> Iterator[TimeBlock]:
     """Yield the blocks of a net, every other one with its strips moved by half a strip."""
     for number in range(settings.view_blocks):
-        yield PlaneBlock(
-            settings.neck_channels,
+        plane = PlaneConv(
             settings.view_channels,
             settings.strip,
             dilation=DILATIONS[number % len(DILATIONS)],
             before=settings.strip // 2 * (number % 2),
             rows_as_channels=rows_as_channels,
         )
+        yield TimeBlock(settings.neck_channels, settings.view_channels, plane)

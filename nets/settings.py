@@ -50,10 +50,10 @@ class NetSettings:
     view_from: str = "pixels"
     """What the blocks of side and top see of a frame: pixels (through the trunk's first stages),
     or, as a second stage behind a frame net, its features or its density."""
-    view_blocks: int = 4
+    view_blocks: int = 3
     """Blocks over time of side, top and triplane; each sees one frame further to either side."""
     view_channels: int = 8
-    """Channels per cell inside the blocks of side and top."""
+    """Channels per cell inside the blocks of side, top and triplane."""
     strip: int = 16
     """Cells of width (side) or height (top) that become channels together."""
 

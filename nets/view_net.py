@@ -98,6 +98,30 @@ class ViewNet(ClipNet):
         return maps
 
 
+class TimeBlock(nn.Module):
+    """Residual bottleneck around a convolution over time; nothing but a shortcut before training.
+
+    Args:
+        channels: of the features.
+        inner: of the convolution.
+        over_time: takes (features (B·T, inner, h, w), T) and returns the same shape.
+    """
+
+    def __init__(self, channels: int, inner: int, over_time: nn.Module) -> None:
+        super().__init__()
+        self.reduce = conv_norm_relu(channels, inner, 1)
+        self.over_time = over_time
+        self.norm = nn.BatchNorm2d(inner)
+        self.expand = nn.Conv2d(inner, channels, 1, bias=False)
+        nn.init.zeros_(self.expand.weight)
+
+    def forward(self, features: Tensor, frames: int) -> Tensor:
+        """Map (B·T, C, h, w) to the same shape."""
+        seen = self.over_time(self.reduce(features), frames)
+        added: Tensor = features + self.expand(torch.relu(self.norm(seen)))
+        return added
+
+
 def beside_time(features: Tensor, dim: int) -> Tensor:
     """Repeat the first and the last frame along axis `dim`: what a kernel of 3 sees beyond them.
 
