@@ -99,9 +99,7 @@ class Outcome:
 
 
 def net_settings(net: str) -> NetSettings:
-    return NetSettings(
-        net=net, backbone="small", width=0.5, neck_channels=32, frames=FRAMES, heads=("density",)
-    )
+    return NetSettings(net=net, backbone="small", width=0.5, neck_channels=32, frames=FRAMES)
 
 
 def settings_of(net: str, seed: int, steps: int, home: Path) -> TrainSettings:
@@ -116,7 +114,7 @@ def settings_of(net: str, seed: int, steps: int, home: Path) -> TrainSettings:
         net=net_settings(net),
         augment=AugmentSettings(crop=(SCENE.height, SCENE.width), scale=(0.9, 1.1)),
         schedule=ScheduleSettings(
-            max_steps=steps, batch=2, seed=seed, workers=0, device="cpu", lr=3e-3, ema=0.99
+            max_steps=steps, batch=2, seed=seed, workers=0, device="cpu", lr=2e-3, ema=0.99
         ),
     )
 
@@ -224,7 +222,7 @@ def _ms_per_frame(net: ClipNet, train: bool) -> float:
     with torch.set_grad_enabled(train):
         maps = net(clips)
         if train:
-            torch.autograd.backward(maps["density"].square().mean())
+            torch.autograd.backward(torch.stack([m.square().mean() for m in maps.values()]).sum())
     return 1000 * (time.process_time() - start) / FRAMES
 
 
@@ -270,7 +268,12 @@ def print_table(outcomes: Iterable[Outcome], nets: Iterable[str]) -> None:
     known = list(outcomes)
     table = Table(title=f"T = {FRAMES}, random weights, rendered scenes; mean (worst) of the seeds")
     headings = ("net", "parameters", "converged", f"count error ≤{COUNT_BAR:.0%}", "dead")
-    costs_of = (f"train ≤{COST_BAR:g}×", f"predict ≤{COST_BAR:g}×", "train ×input", "predict ×input")
+    costs_of = (
+        f"train ≤{COST_BAR:g}×",
+        f"predict ≤{COST_BAR:g}×",
+        "train ×input",
+        "predict ×input",
+    )
     for heading in (*headings, f"border ≤{BORDER_BAR}", "ms/frame", *costs_of, "s/run"):
         table.add_column(heading, justify="right")
     for net in nets:
@@ -282,6 +285,7 @@ def print_table(outcomes: Iterable[Outcome], nets: Iterable[str]) -> None:
             values = [float(getattr(o, name)) for o in mine]
             return f"{np.mean(values):.3g} ({max(values):.3g})"
 
+        ms = (np.mean([getattr(o, name) for o in mine]) for name in ("train_ms", "predict_ms"))
         table.add_row(
             net,
             str(mine[0].parameters),
@@ -289,7 +293,7 @@ def print_table(outcomes: Iterable[Outcome], nets: Iterable[str]) -> None:
             both("count_error"),
             str(sum(o.dead for o in mine)),
             both("border"),
-            f"{np.mean([o.train_ms for o in mine]):.2f} / {np.mean([o.predict_ms for o in mine]):.2f}",
+            " / ".join(f"{mean:.2f}" for mean in ms),
             both("train_cost"),
             both("predict_cost"),
             both("train_cost_input"),
