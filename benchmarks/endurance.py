@@ -41,7 +41,8 @@ from mot.sources import Source
 from mot.synthetic import render_frames
 from mot.track_run import StateFile, TrackedVideo
 from mot.video import VideoWriter
-from nets.frame_stack import FrameStack, build_net
+from nets.clip_net import ClipNet
+from nets.menu import build_net
 from nets.notes import NetNotes
 from nets.predict import FramePrediction, Predictor, PredictSettings, TrainedNet, model_of
 from nets.settings import NetSettings
@@ -64,7 +65,7 @@ KILL_AT = (0.2, 1.0)  # of the time that a whole run takes
 TRACK = "import mot.track_run as run; run.SAVE_S = {save_s}; import track; track.main()"
 
 
-def tiny_net() -> tuple[FrameStack, dict[str, str]]:
+def tiny_net() -> tuple[ClipNet, dict[str, str]]:
     """An untrained net, and what its weights file says of it."""
     torch.manual_seed(0)
     settings = NetSettings(frames=3, width=0.125, neck_channels=8, deepest=8)

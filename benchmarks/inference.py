@@ -17,7 +17,7 @@ from rich.table import Table
 from torch import nn
 
 from nets.backends import RUNNERS, Engine, make_runner
-from nets.frame_stack import build_net
+from nets.menu import build_net
 from nets.notes import NetNotes
 from nets.predict import model_of
 from nets.settings import NetSettings

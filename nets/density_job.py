@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nets.clip_net import ClipNet
 from nets.clips import ClipBatches
 from nets.curves import draw_curves
+from nets.diversity import diversity, spread
 from nets.doctor import Doctor
-from nets.frame_stack import FrameStack
 from nets.loader import load_batches
 from nets.losses import LossSettings, Targets, total_loss
 from nets.recipe import TrainSettings
@@ -25,7 +26,7 @@ RATIO_STEPS = 100  # a mass ratio looks back about so far: the clips of ten step
 
 
 def density_job(
-    net: FrameStack,
+    net: ClipNet,
     training: ClipBatches,
     validation: ClipBatches | None,
     settings: TrainSettings,
@@ -82,7 +83,8 @@ def _loss_and_sums(
         density, truth = masses
         sums["pred_mass"] = sums["pred_recent"] = density.sum(dim=(0, 2, 3)).cpu()
         sums["true_mass"] = sums["true_recent"] = truth.sum(dim=(0, 2, 3)).cpu()
-        sums["diversity"] = _diversity(density)
+        sums["pred_spread"], sums["true_spread"] = spread(density), spread(truth)
+        sums["true_mean"] = truth.mean().cpu()
     return loss, sums
 
 
@@ -97,13 +99,6 @@ def _masses(maps: dict[str, Tensor], targets: Targets) -> tuple[Tensor, Tensor] 
     return None
 
 
-def _diversity(density: Tensor) -> float:
-    """Deviation between the clips of a batch (B, T, h, w) over their mean; NaN for one clip."""
-    if len(density) < 2:
-        return math.nan
-    return float(density.std(dim=0, correction=0).mean() / density.mean().clamp(min=1e-12))
-
-
 def _row(sums: dict[str, Any], steps: int, frames: int) -> dict[str, float]:
     """One row of log.csv from sums over `steps` steps."""
     row = {"loss": sums["loss"] / steps}
@@ -113,7 +108,8 @@ def _row(sums: dict[str, Any], steps: int, frames: int) -> dict[str, float]:
         row |= {f"mass_ratio_{k}": float(ratio[k]) for k in range(frames)}
         row["pred_mass"] = float(sums["pred_mass"].sum())
         row["true_mass"] = float(sums["true_mass"].sum())
-        row["diversity"] = sums["diversity"] / steps
+        spreads = (float(sums[name]) for name in ("pred_spread", "true_spread", "true_mean"))
+        row["diversity"] = diversity(*spreads)
     parts = [name for name in sums if name.endswith("_loss")]
     row |= {name: sums[name] / steps for name in parts}
     row["grad_norm"] = sums["grad_norm"] / steps

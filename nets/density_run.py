@@ -18,7 +18,7 @@ from nets.clips import ClipBatches, Source
 from nets.curriculum import label_at
 from nets.cutouts import Cutouts
 from nets.density_job import density_job
-from nets.frame_stack import build_net
+from nets.menu import build_net
 from nets.ranks import rank
 from nets.recipe import TrainSettings, recipe_text
 from nets.schedule import frozen_stages

@@ -18,10 +18,9 @@ from mot.errors import InputError
 # steps, so each band below leaves room for a start and for noise.
 DEAD_RATIO = 0.05  # a dead ReLU gives exactly 0, a dying one less than this; nothing healthy does
 LOW_RATIO, HIGH_RATIO = 0.1, 10.0  # a tenth, ten times: no noise, but wrong units or a wrong start
-# Between inputs, a trained net's maps differ by more than their mean; a trunk whose activations
-# vanished, or that only its biases speak for, stays below 2 %.
-SAME_ANSWER = 0.02
-TRUTH_VARIES = 0.01  # below this the truths are the same: one clip, learned by heart
+# Between inputs, a trained net's answers differ about as much as the truths (`nets.diversity`); a
+# trunk whose activations vanished, or that only its biases speak for, stays below 1 % of that.
+SAME_ANSWER = 0.01
 EXPLODING = 30.0  # times the usual gradient norm; losses jump by 2 to 5 between batches
 RISING = 3.0  # times the lowest loss of the run; between batches of scenes 1.5 is seen
 NOT_FALLING = 0.99  # of the loss at the start: noise of a mean over 5 rows is about 1 %
@@ -42,9 +41,19 @@ PATIENCE_STEPS = {
 SIGHTINGS = 3  # rows that must agree, where patience is asked for at all
 WELL_ROWS = 3  # rows without the symptom until it may be named again
 MEAN_ROWS = 5  # rows in a mean of the loss
-USUAL_ROWS = 50  # rows that make up the usual gradient norm and the spread of the truth
+USUAL_ROWS = 50  # rows that make up the usual gradient norm
 USUAL_FROM_ROWS = 10
 STARTS_WITHIN_STEPS = 100  # a resumed run is seen too late to say where its loss started
+
+
+def same_answer(diversity: float) -> str:
+    """Name the failure of a net that says the same whatever it sees; "" where it does not."""
+    if not diversity < SAME_ANSWER:
+        return ""
+    return (
+        f"every input gets the same answer (diversity {diversity:.4f}): the trunk's activations "
+        "vanish before they reach the heads; try --norm batch or image weights (--weights)"
+    )
 
 
 class Doctor:
@@ -66,7 +75,6 @@ class Doctor:
         self._losses: deque[float] = deque(maxlen=MEAN_ROWS)
         self._lowest_loss = math.inf
         self._norms: deque[float] = deque(maxlen=USUAL_ROWS)
-        self._true_totals: deque[float] = deque(maxlen=USUAL_ROWS)
 
     def update(
         self,
@@ -83,8 +91,8 @@ class Doctor:
             step: optimiser steps so far.
             pred_mass: (T,) predicted people per frame of the clip, summed over the row's batches.
             true_mass: (T,) the same of the truth; a frame without people is not judged.
-            diversity: deviation between different inputs' predictions over their mean; NaN where a
-                batch holds one input only.
+            diversity: spread between inputs of the predictions over that of the truths
+                (`nets.diversity`); NaN where it is unknown.
             grad_norm: norm of the gradient before clipping.
             loss: the row's mean loss.
 
@@ -95,11 +103,10 @@ class Doctor:
         truth = self._masses(true_mass, "true_mass")
         if self._first_step is None:
             self._first_step = step
-        self._true_totals.append(float(truth.sum()))
         symptoms = self._not_finite(predicted, grad_norm, loss)
         if "not finite" not in symptoms:
             symptoms |= self._of_masses(predicted, truth)
-            symptoms |= self._of_answers(diversity)
+            symptoms |= self._of_answers(diversity, truth)
             symptoms |= self._of_loss(step, loss)
         if math.isfinite(grad_norm):
             symptoms |= self._of_gradient(grad_norm)
@@ -165,18 +172,11 @@ class Doctor:
         side = "low" if total < LOW_RATIO else "high"
         return {side: f"the mass ratio is {total:.3g}, far from 1; {cause}"}
 
-    def _of_answers(self, diversity: float) -> dict[str, str]:
+    @staticmethod
+    def _of_answers(diversity: float, truth: npt.NDArray[np.float64]) -> dict[str, str]:
         """The same map for every input although the truths differ."""
-        totals = np.array(self._true_totals)
-        if not diversity < SAME_ANSWER or totals.mean() <= 0:
-            return {}
-        if totals.std() / totals.mean() < TRUTH_VARIES:
-            return {}
-        return {
-            "same answer": f"every input gets the same answer (diversity {diversity:.4f}): the "
-            "trunk's activations vanish before they reach the heads; try --norm batch or image "
-            "weights (--weights)"
-        }
+        said = same_answer(diversity) if truth.sum() > 0 else ""
+        return {"same answer": said} if said else {}
 
     def _of_gradient(self, grad_norm: float) -> dict[str, str]:
         """A gradient far above its usual norm."""

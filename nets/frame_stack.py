@@ -4,16 +4,15 @@
 frames apart for longer: a stem per frame up to stride 4, 8 or 16, or a whole trunk per frame.
 """
 
-from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from mot.errors import InputError
 from mot.shapes import expect
 from nets.backbones import build_backbone
-from nets.heads import DensityHead, Heads, Neck
+from nets.clip_net import ClipNet
+from nets.heads import Heads, Neck
 from nets.settings import NetSettings
 
 MIXER_KERNEL = 3  # frames
@@ -37,18 +36,11 @@ class TemporalMixer(nn.Module):
         return features + mixed.transpose(1, 2).reshape(count, channels, height, width)
 
 
-class FrameStack(nn.Module):
-    """Trunk, neck and heads over clips of T frames.
-
-    Forward takes frames as (B, T, 3, H, W), RGB in 0..255 (uint8 or float), and returns the maps
-    of every net here, each (B, T, C, h, w) with h = ceil(H / stride): `density` in people per
-    cell, `centre` logits, `box` distances left, top, right, bottom in input pixels, `motion` in
-    input pixels, `seg` logits of lying in somebody's box.
-    """
+class FrameStack(ClipNet):
+    """Trunk, neck and heads over clips of T frames; see `nets.clip_net.ClipNet`."""
 
     def __init__(self, settings: NetSettings) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings)
         frames, fuse = settings.frames, settings.fuse
         stacked = frames if fuse == "input" else 1
         self.trunk = build_backbone(
@@ -96,11 +88,6 @@ class FrameStack(nn.Module):
         nn.init.zeros_(cast(Tensor, merge.bias))
         return merge
 
-    @property
-    def density_head(self) -> DensityHead | None:
-        """The density head, if the net has one."""
-        return cast(DensityHead | None, dict(self.heads.maps.items()).get("density"))
-
     def forward(self, clips: Tensor) -> dict[str, Tensor]:
         """Predict the maps of clips (B, T, 3, H, W)."""
         size = expect(clips, f"B {self.settings.frames} 3 H W", "clips")
@@ -123,19 +110,3 @@ class FrameStack(nn.Module):
             pyramid[-1] = self.mixer(pyramid[-1])
         maps: dict[str, Tensor] = self.heads(self.neck(pyramid[self.finest :]))
         return maps
-
-
-MENU: dict[str, Callable[[NetSettings], nn.Module]] = {
-    "frame_stack": FrameStack,
-}
-
-
-def build_net(settings: NetSettings) -> FrameStack:
-    """Build the net that the settings describe, with random weights.
-
-    Raises:
-        InputError: the net is not on the menu.
-    """
-    if settings.net not in MENU:
-        raise InputError("--net", f"one of {', '.join(MENU)}", settings.net, "choose another net")
-    return cast(FrameStack, MENU[settings.net](settings))

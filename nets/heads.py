@@ -172,11 +172,15 @@ class Heads(nn.Module):
                 bias = START_BIAS[name]
                 self.maps[name] = Head(channels_in, CHANNELS[name], groups, bias=bias, norm=norm)
 
-    def forward(self, features: Tensor) -> dict[str, Tensor]:
-        """Map the neck's (B or B·T, C, h, w) to the dict of (B, T, channels, h, w) maps."""
+    def forward(self, features: Tensor, frames: int | None = None) -> dict[str, Tensor]:
+        """Map the neck's (B or B·T, C, h, w) to the dict of (B, T, channels, h, w) maps.
+
+        Single-frame maps may be of another T than the heads were made for: `frames`.
+        """
+        frames = self.frames if frames is None else frames
         outputs: dict[str, Tensor] = {}
         for name, head in self.maps.items():
             raw = head(features).float()
-            maps = raw.reshape(-1, self.frames, CHANNELS[name], *raw.shape[-2:])
+            maps = raw.reshape(-1, frames, CHANNELS[name], *raw.shape[-2:])
             outputs[name] = maps.clamp(*LOG_DISTANCE_LIMITS).exp() if name == "box" else maps
         return outputs

@@ -17,8 +17,8 @@ from scipy.optimize import linear_sum_assignment
 from labelmaps.peaks import NEIGHBOURHOOD
 from mot.errors import InputError
 from nets.augment import as_they_are
+from nets.clip_net import ClipNet
 from nets.clips import ClipBatches
-from nets.frame_stack import FrameStack
 from nets.losses import Targets
 from nets.people import People
 from nets.recipe import TrainSettings
@@ -88,7 +88,7 @@ def held_out_clips(settings: TrainSettings) -> ClipBatches:
 
 
 @torch.no_grad()
-def measure(net: FrameStack, clips: ClipBatches) -> HeldOut:
+def measure(net: ClipNet, clips: ClipBatches) -> HeldOut:
     """Run a net (B, T, 3, H, W) → maps over all batches and compare with their truth."""
     net.eval()
     device = next(net.parameters()).device

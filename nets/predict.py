@@ -24,7 +24,8 @@ from mot.errors import InputError, require_setting
 from mot.images import resize
 from mot.shapes import expect
 from nets.backends import FILES, Engine, make_runner, read_metadata
-from nets.frame_stack import FrameStack, build_net
+from nets.clip_net import ClipNet
+from nets.menu import build_net
 from nets.mirrored import mirrored
 from nets.notes import LEAST_PX, SIZE_GRID, Calibration, FloatMap, NetNotes
 from nets.runner import Batch, Maps, Model, Runner
@@ -107,13 +108,13 @@ class TrainedNet:
     model: Model
 
     @property
-    def net(self) -> FrameStack:
+    def net(self) -> ClipNet:
         """The torch module of a weights file.
 
         Raises:
             InputError: a net that was exported has none.
         """
-        if not isinstance(self.model.source, FrameStack):
+        if not isinstance(self.model.source, ClipNet):
             remedy = "name the weights that it was exported from"
             raise InputError(self.model.file, "weights (.safetensors)", "an exported net", remedy)
         return self.model.source
@@ -151,7 +152,7 @@ def _load_weights(path: Path) -> TrainedNet:
     return TrainedNet(notes, model_of(net.eval(), notes))
 
 
-def model_of(source: FrameStack | Path, notes: NetNotes) -> Model:
+def model_of(source: ClipNet | Path, notes: NetNotes) -> Model:
     """A net, or a file that it was exported to, as something that a backend can compute."""
     axes = (1, notes.settings.frames, 3, "height", "width")
     return Model(source, notes.settings.heads, axes, precision=notes.precision)

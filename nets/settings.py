@@ -10,6 +10,7 @@ from mot.errors import InputError, require_setting
 from nets.layers import INITS, NORMS
 
 FUSE_DEPTHS = ("input", "4", "8", "16", "none")
+VIEW_FROM = ("pixels", "features", "density")
 HEADS = ("density", "centre", "box", "motion", "seg")
 DEEPEST_STRIDES = (8, 16, 32)
 OUTPUT_STRIDES = (4, 8, 16, 32)
@@ -24,7 +25,7 @@ class NetSettings:
     """
 
     net: str = "frame_stack"
-    """Which net: frame_stack."""
+    """Which net: frame_stack, side, top, triplane."""
     backbone: str = "vgg16"
     """Trunk of the net: vgg16, resnet18, resnet50, seresnet50, mobilenetv2, osnet, small."""
     frames: int = 5
@@ -52,6 +53,15 @@ class NetSettings:
     """Output maps: density alone is the net of 2019; centre and box give detections."""
     activation: str = "softplus"
     """Keeps the density at or above 0: softplus, or relu, which can die, as in 2019."""
+    view_from: str = "pixels"
+    """What the blocks of side and top see of a frame: pixels (through the trunk's first stages),
+    or, as a second stage behind a frame net, its features or its density."""
+    view_blocks: int = 3
+    """Blocks over time of side, top and triplane; each sees one frame further to either side."""
+    view_channels: int = 8
+    """Channels per cell inside the blocks of side, top and triplane."""
+    strip: int = 16
+    """Cells of width (side) or height (top) that become channels together."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "heads", tuple(self.heads))
@@ -72,6 +82,24 @@ class NetSettings:
         deep_enough = self.fuse in ("input", "none") or int(self.fuse) <= self.deepest
         require("fuse", deep_enough, f"a stride up to --deepest {self.deepest}")
         require("mixer", not self.mixer or self.fuse == "none", "--fuse none beside --mixer")
+        self._check_views()
+
+    @property
+    def stacked(self) -> int:
+        """Frames that the trunk takes as one image."""
+        return self.frames if self.net == "frame_stack" and self.fuse == "input" else 1
+
+    def _check_views(self) -> None:
+        require = partial(require_setting, self)
+        stack = self.net == "frame_stack"
+        alone = f"left out beside --net {self.net}, which keeps frames apart"
+        require("fuse", stack or self.fuse == "input", alone)
+        require("view_from", self.view_from in VIEW_FROM, f"one of {', '.join(VIEW_FROM)}")
+        planes = self.net in ("side", "top") or self.view_from == "pixels"
+        require("view_from", planes, "--net side or top, where it is not pixels")
+        require("view_blocks", self.view_blocks >= 1, "at least 1")
+        require("view_channels", self.view_channels >= 1, "at least 1")
+        require("strip", self.strip >= 2, "at least 2 cells")
 
     def _check_heads(self) -> None:
         known = bool(self.heads) and set(self.heads) <= set(HEADS)

@@ -34,7 +34,7 @@ def training_sources(settings: DataSettings) -> tuple[list[Source], list[float]]
     """
     sequences = _training_sequences(settings)
     stills = [open_stills(_folder(name, settings)) for name in settings.stills]
-    cached = [_cached(sequence, settings) for sequence in sequences]
+    cached = [cached_source(sequence, settings) for sequence in sequences]
     sources: list[Source] = [*cached]
     photos: list[Source] = [StillSource(folder) for folder in stills]
     still_share = settings.still_share if photos and sources else float(bool(photos))
@@ -47,14 +47,16 @@ def training_sources(settings: DataSettings) -> tuple[list[Source], list[float]]
 
 def validation_sources(settings: DataSettings) -> list[Source]:
     """Open the sequences to validate on."""
-    return [_cached(find_sequence(name, _root(settings)), settings) for name in settings.val_seqs]
+    return [
+        cached_source(find_sequence(name, _root(settings)), settings) for name in settings.val_seqs
+    ]
 
 
 def rendered_sources(settings: DataSettings, count: int, split: str) -> list[Source]:
     """Open rendered scenes of a split (train, val or test), rendering those that are missing."""
     folder = Path(settings.cache).parent
     scenes = ensure_scenes(folder, count, split=split, settings=SceneSettings())
-    return [_cached(scene, settings) for scene in scenes]
+    return [cached_source(scene, settings) for scene in scenes]
 
 
 def training_cutouts(settings: TrainSettings) -> Cutouts | None:
@@ -114,7 +116,8 @@ def _folder(name: str, settings: DataSettings) -> Path:
     return inside if inside.is_dir() else Path(name)
 
 
-def _cached(sequence: Sequence, settings: DataSettings) -> SequenceSource:
+def cached_source(sequence: Sequence, settings: DataSettings) -> SequenceSource:
+    """A sequence with its truth, its frames decoded once."""
     truth = sequence.truth()
     size = cache_size((sequence.height, sequence.width), settings.cache_px)
     block = cached_frames(sequence, Path(settings.cache), size_hw=size)

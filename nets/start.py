@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mot.errors import InputError
-from nets.frame_stack import FrameStack
+from nets.clip_net import ClipNet
 from nets.shipped import named_weights
 from nets.transfer import INFLATIONS, LoadReport, inflated, slots_of
 from nets.weights import load_image_weights, load_weights, settle_norms
@@ -18,7 +18,7 @@ DENSITY_UNIT = "heads.maps.density.unit"
 
 
 def start_from(
-    net: FrameStack,
+    net: ClipNet,
     weights: str,
     *,
     inflate: str = "repeat",
@@ -45,7 +45,7 @@ def start_from(
         state, metadata = load_weights(named_weights(weights))
         if "settings" in metadata:
             return f"start: {_load_earlier(net, state, inflate, weights)}"
-    frames = net.settings.frames if net.settings.fuse == "input" else 1
+    frames = net.settings.stacked
     report = load_image_weights(net.trunk, weights, frames=frames, inflate=inflate)
     if report.folded and clips is not None:
         images = clips().float()
@@ -54,7 +54,7 @@ def start_from(
 
 
 def _load_earlier(
-    net: FrameStack, earlier: dict[str, Tensor], inflate: str, source: str
+    net: ClipNet, earlier: dict[str, Tensor], inflate: str, source: str
 ) -> LoadReport:
     """Load all tensors of an earlier net that have a place in this one.
 
@@ -65,6 +65,7 @@ def _load_earlier(
         InputError: the earlier net has another trunk.
     """
     own = net.state_dict()
+    earlier = net.renamed(earlier)
     first = f"trunk.{slots_of(net.trunk)[0].conv}.weight"
     if first in earlier and earlier[first].shape[1] != own[first].shape[1]:
         weight = earlier[first]

@@ -27,9 +27,9 @@ from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors, require_setting
 from mot.parallel import ParallelSettings, run_all
 from mot.progress import progress_bar
-from nets.frame_stack import build_net
 from nets.grid import OF_2019, Cell, Grid, parse_values, read_grid, value_text
 from nets.held_out import held_out_clips
+from nets.menu import build_net
 from nets.sources import training_sources
 from nets.trial import Finding, Trial, run_trial
 

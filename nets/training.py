@@ -228,7 +228,7 @@ def _not_finite(sums: Mapping[str, Any]) -> str:
     """Name what is NaN or infinite in a step: a part of the loss where one is."""
     names = sorted(sums, key=lambda name: (not name.endswith("_loss"), name != "loss"))
     for name in names:
-        if isinstance(sums[name], float) and name != "diversity" and not math.isfinite(sums[name]):
+        if isinstance(sums[name], float) and not math.isfinite(sums[name]):
             return f"{name.replace('_', ' ')} {sums[name]}"
     return "a loss or gradient that is not finite in another process"
 

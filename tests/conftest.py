@@ -121,7 +121,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a small untrained net, T = 3, that takes much of what it sees for people."""
     import torch  # late: most tests need none
 
-    from nets.frame_stack import build_net
+    from nets.menu import build_net
     from nets.settings import NetSettings
     from nets.weights import save_weights
 

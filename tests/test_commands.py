@@ -45,6 +45,8 @@ PREDICTING = {"--test-px": "4096", "--backend": "torch", "--amp": "off", "--devi
 # Command → flags that it gets, in the place of its own where it has them; None takes a flag away.
 SMALL: dict[str, dict[str, str | None]] = {
     "train": TRAINING | {"--crop": "32 64", "--scenes": "1", "--cache": "cache"},
+    "nets.pretrain": TRAINING
+    | {"--crop-px": "32", "--scenes": "1", "--cache": "cache", "--held-out": "4"},
     "reid.train": TRAINING | {"--people": "2", "--crops": "2", "--size": "32 16"},
     "eval": PREDICTING,
     "track": PREDICTING | {"--embedder": "none"},
@@ -65,6 +67,7 @@ SMALL: dict[str, dict[str, str | None]] = {
     "benchmarks.linker": {"--people": "5", "--frames": "4"},
     "benchmarks.inference": {"--size": "32 64", "--repeats": "1"},
     "benchmarks.convergence": {"--seeds": "1", "--steps": "2", "--workers": "1"},
+    "benchmarks.views": {"--seeds": "1", "--steps": "2", "--workers": "1", "--nets": "side"},
     "benchmarks.memory": {"--frames": "1100", "--people": "2"},
 }
 IMAGENET = "resnet18-imagenet-stem-layer3.safetensors"  # in the place of a download
@@ -204,7 +207,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Path:
     for name in SEQUENCES:
         small_sequence(world / "DIR" / name)
     rendered = world / "DIR" / f"synthetic-{settings_hash(SceneSettings())}"
-    for split, count in (("test", 3), ("train", 160)):
+    for split, count in (("test", 3), ("val", 4), ("train", 160)):
         for number in range(1, count + 1):
             name = f"synthetic-{split}-{number:04d}"
             shutil.copytree(world / "DIR" / "MOT17-02", rendered / split / name)

@@ -15,7 +15,7 @@ import torch
 import eval as evaluation
 from mot.annotations import ResultWriter, read_results
 from mot.sequence import open_sequence, open_video
-from nets.frame_stack import build_net
+from nets.menu import build_net
 from nets.predict import PredictSettings
 from nets.settings import NetSettings
 from nets.weights import save_weights

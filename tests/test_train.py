@@ -1,9 +1,11 @@
 """train.py as users call it."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import train
+from nets.predict import load_net
 from nets.recipe import load_recipe
 from tests.conftest import complaint
 
@@ -60,6 +62,16 @@ def test_sequences_by_name(data, tmp_path):
     assert settings.data.val_seqs == ("C",)
 
 
+@pytest.mark.parametrize("frames", ["1", "4"])
+@pytest.mark.parametrize("net", ["side", "top", "triplane"])
+def test_nets_over_planes_of_time_at_a_size_that_no_stride_divides(net, frames, data, tmp_path):
+    run = tmp_path / "run"
+    names = ["--train-seqs", "A", "--net", net, "--frames", frames]
+    train.main([*data, *names, "--out", str(run), *TINY, "--crop", "34", "50"])
+    assert np.isfinite(pd.read_csv(run / "log.csv").loss).all()
+    assert load_net(run / "weights.safetensors").net.settings.net == net
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
@@ -67,13 +79,15 @@ def test_sequences_by_name(data, tmp_path):
         (["--val-seqs", "Z"], "sequence Z: expected"),
         (["--stills", "Z"], "expected a folder of photos with boxes.csv"),
         (["--train-seqs", "A", "--val-seqs", "A"], "--val-seqs: expected recordings"),
-        (["--net", "unet"], "--net: expected one of frame_stack, got unet"),
+        (["--net", "unet"], "--net: expected one of frame_stack, side, top, triplane, got unet"),
         (["--backbone", "alexnet"], "--backbone: expected one of vgg16"),
         (["--loss", "huber"], "--loss: expected some of mse, l1, focal, count"),
         (["--label", "round"], "--label: expected one of quadratic, gaussian"),
         (["--heads", "density", "depth"], "--heads: expected a selection of"),
         (["--optimiser", "lion"], "--optimiser: expected one of adamw, adam, sgd, got lion"),
         (["--frames", "13"], "expected at least 13 frames, got 12"),
+        (["--net", "side", "--frames", "20"], "expected at least 20 frames, got 12"),
+        (["--net", "side", "--fuse", "none"], "--fuse: expected left out beside --net side"),
         (["--frames", "0"], "--frames: expected at least 1, got 0"),
         (["--frames", "five"], "five"),
         (["--labelrate", "-1"], "--labelrate: expected a gain above 0"),

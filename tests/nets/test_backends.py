@@ -10,7 +10,7 @@ import torch
 
 from mot.errors import InputError
 from nets.backends import RUNNERS, Engine, make_runner, read_metadata
-from nets.frame_stack import build_net
+from nets.menu import build_net
 from nets.notes import NetNotes
 from nets.predict import model_of
 from nets.settings import NetSettings

@@ -9,9 +9,9 @@ import pytest
 from mot.errors import InputError
 from nets.curriculum import label_at
 from nets.density_run import run_training
-from nets.frame_stack import build_net
 from nets.held_out import held_out_clips, measure
 from nets.losses import LossSettings
+from nets.menu import build_net
 from nets.predict import load_net
 from nets.recipe import TrainSettings
 

@@ -93,11 +93,6 @@ def test_same_answer_for_every_input():
     assert "same answer" in text and "--norm batch" in text
 
 
-def test_one_clip_learned_by_heart_may_give_one_answer():
-    rows = [{"diversity": 0.0, "true_mass": TRUE, "pred_mass": TRUE}] * 40
-    assert run(Doctor(3), rows) == []
-
-
 def test_unknown_diversity_is_not_judged():
     assert run(Doctor(3), [{"diversity": float("nan")}] * 40) == []
 

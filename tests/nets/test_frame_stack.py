@@ -5,8 +5,9 @@ import torch
 
 from mot.errors import InputError
 from nets.backbones import MENU as BACKBONES
-from nets.frame_stack import MENU, FrameStack, TemporalMixer, build_net
+from nets.frame_stack import FrameStack, TemporalMixer
 from nets.heads import CHANNELS
+from nets.menu import MENU, build_net
 from nets.settings import FUSE_DEPTHS, NetSettings
 
 # Mean and deviation of each map of the net below, seeds 0 and 1.
@@ -130,7 +131,7 @@ def test_the_density_head_is_there_only_if_asked_for():
 
 
 def test_unknown_nets_and_trunks_are_named():
-    with pytest.raises(InputError, match=r"--net: expected one of frame_stack, got unet"):
+    with pytest.raises(InputError, match=r"--net: expected one of frame_stack, .*got unet"):
         build_net(NetSettings(net="unet"))
     with pytest.raises(InputError, match=r"--backbone: expected one of vgg16, .*got alexnet"):
         build_net(NetSettings(backbone="alexnet"))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mot.errors import InputError
-from nets.frame_stack import build_net
+from nets.menu import build_net
 from nets.settings import NetSettings
 from nets.start import DENSITY_UNIT, start_from
 from nets.weights import save_weights
