@@ -14,6 +14,8 @@ import pytest
 import torch
 
 import train as command
+from nets.checkpoint import read_checkpoint
+from nets.recipe import load_recipe, recipe_text
 
 START_S = 120  # a process and its loader import torch; on a busy machine that takes a while
 
@@ -28,7 +30,7 @@ def test_ctrl_c_saves_and_exits_130(settings, tmp_path):
     run = tmp_path / "run"
     schedule = replace(settings.schedule, max_steps=10**6, workers=1)
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(command.recipe_text(replace(settings, schedule=schedule)))
+    recipe.write_text(recipe_text(replace(settings, schedule=schedule)))
     process = subprocess.Popen(
         [sys.executable, command.__file__, "--config", str(recipe), "--out", str(run)],
         env=environment(),
@@ -51,22 +53,24 @@ def test_ctrl_c_saves_and_exits_130(settings, tmp_path):
     rows = list(csv.DictReader(log.open()))
     assert checkpoint["step"] - 2 < float(rows[-1]["step"]) <= checkpoint["step"]
     assert (run / "curves.png").is_file()
-    config = command.load_recipe(run / "config.yaml")
-    assert command.read_checkpoint(run / "checkpoint.pt", command.recipe_text(config))
+    config = load_recipe(run / "config.yaml")
+    assert read_checkpoint(run / "checkpoint.pt", recipe_text(config))
 
 
 RANK_SCRIPT = """
 import sys, torch
 from pathlib import Path
-import train
+from nets import density_run
+from nets.ranks import rank
+from nets.recipe import load_recipe
 if __name__ == "__main__":
     nets = []
-    plain = train.build_net
-    train.build_net = lambda settings: nets.append(plain(settings)) or nets[0]
+    plain = density_run.build_net
+    density_run.build_net = lambda settings: nets.append(plain(settings)) or nets[0]
     recipe, out = map(Path, sys.argv[1:])
-    train.run_training(train.load_recipe(recipe), out)
+    density_run.run_training(load_recipe(recipe), out)
     assert not torch.distributed.is_initialized()
-    torch.save(nets[0].state_dict(), out.parent / f"rank{train.rank()}.pt")
+    torch.save(nets[0].state_dict(), out.parent / f"rank{rank()}.pt")
 """
 
 
@@ -138,7 +142,7 @@ def test_stages_that_thaw_stay_the_same_in_all_processes(tmp_path):
 
 def test_two_processes_train_one_net(workers, settings, tmp_path):
     schedule = replace(settings.schedule, max_steps=3, workers=workers, log_every=1)
-    (tmp_path / "recipe.yaml").write_text(command.recipe_text(replace(settings, schedule=schedule)))
+    (tmp_path / "recipe.yaml").write_text(recipe_text(replace(settings, schedule=schedule)))
     said = torchrun(tmp_path, RANK_SCRIPT, "recipe.yaml", "run")
     states = [torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1)]
     for name, value in states[0].items():
