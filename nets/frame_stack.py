@@ -43,7 +43,7 @@ class FrameStack(nn.Module):
     Forward takes frames as (B, T, 3, H, W), RGB in 0..255 (uint8 or float), and returns the maps
     of every net here, each (B, T, C, h, w) with h = ceil(H / stride): `density` in people per
     cell, `centre` logits, `box` distances left, top, right, bottom in input pixels, `motion` in
-    input pixels.
+    input pixels, `keypoints` heat, about 1 at each point.
     """
 
     def __init__(self, settings: NetSettings) -> None:
@@ -76,6 +76,7 @@ class FrameStack(nn.Module):
             activation=settings.activation,
             frames=frames,
             merged=merged,
+            keypoints=len(settings.keypoints),
         )
 
     def _build_merge(self, channels: tuple[int, ...]) -> nn.Conv2d | None:

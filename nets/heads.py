@@ -11,11 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mot.errors import InputError
+
 CENTRE_PRIOR_BIAS = -4.6  # sigmoid gives 0.01: few cells hold a centre (focal loss, 1708.02002)
 SOFTPLUS_ONE = math.log(math.e - 1.0)  # softplus(SOFTPLUS_ONE) = 1
 BOX_SIZE_PRIOR_PX = 24.0  # distance to a box's edge before training
 CHANNELS = {"density": 1, "centre": 1, "box": 4, "motion": 2}
-START_BIAS = {"centre": CENTRE_PRIOR_BIAS, "box": math.log(BOX_SIZE_PRIOR_PX), "motion": 0.0}
+START_BIAS = {
+    **{"centre": CENTRE_PRIOR_BIAS, "box": math.log(BOX_SIZE_PRIOR_PX)},
+    **{"motion": 0.0, "keypoints": 0.0},
+}
 LOG_DISTANCE_LIMITS = (-4.0, 8.0)  # 0.02 to 2981 px: keeps exp finite in an early training
 
 
@@ -115,12 +120,16 @@ class Heads(nn.Module):
     """The chosen heads over one neck; outputs are split into frames.
 
     Args:
-        names: among density, centre, box, motion.
+        names: among density, centre, box, motion, keypoints.
         channels_in: channels of the neck.
         frames: T.
         activation: of the density, softplus or relu.
         merged: the neck's map holds all T frames (each head then gives T groups); otherwise it
             comes as B·T single-frame maps.
+        keypoints: channels of the keypoints head, K.
+
+    Raises:
+        InputError: a keypoints head without points.
     """
 
     def __init__(
@@ -131,23 +140,27 @@ class Heads(nn.Module):
         activation: str,
         frames: int,
         merged: bool,
+        keypoints: int = 0,
     ) -> None:
         super().__init__()
         groups = frames if merged else 1
         self.frames = frames
+        if "keypoints" in names and not keypoints:
+            raise InputError("--keypoints", "names of the points to map", "none", "name them")
+        self.channels = CHANNELS | {"keypoints": keypoints}
         self.maps = nn.ModuleDict()
         for name in names:
             if name == "density":
                 self.maps[name] = DensityHead(channels_in, groups, activation=activation)
             else:
                 bias = START_BIAS[name]
-                self.maps[name] = Head(channels_in, CHANNELS[name], groups, bias=bias)
+                self.maps[name] = Head(channels_in, self.channels[name], groups, bias=bias)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Map the neck's (B or B·T, C, h, w) to the dict of (B, T, channels, h, w) maps."""
         outputs: dict[str, Tensor] = {}
         for name, head in self.maps.items():
             raw = head(features).float()
-            maps = raw.reshape(-1, self.frames, CHANNELS[name], *raw.shape[-2:])
+            maps = raw.reshape(-1, self.frames, self.channels[name], *raw.shape[-2:])
             outputs[name] = maps.clamp(*LOG_DISTANCE_LIMITS).exp() if name == "box" else maps
         return outputs
