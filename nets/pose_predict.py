@@ -94,8 +94,9 @@ class PoseNet:
         images = torch.from_numpy(crops).permute(0, 1, 4, 2, 3)
         heats = []
         with torch.inference_mode():
-            for part in images.split(BATCH):
-                heats.append(self.net(part.to(self.device))["keypoints"].float().cpu().numpy())
+            for first in range(0, len(images), BATCH):
+                part = images[first : first + BATCH].to(self.device)
+                heats.append(self.net(part)["keypoints"].float().cpu().numpy())
         heat = np.concatenate(heats)
         xy, score = find_keypoints(heat, stride=self.net.settings.stride)
         placed = [window.to_frame(points) for window, points in zip(windows, xy, strict=True)]
