@@ -22,6 +22,7 @@ from mot.atomic import atomic_path
 from mot.growing import GrowingFile
 from mot.images import Image
 from mot.progress import progress_bar
+from mot.report.slices import Slices, SliceStack
 from mot.shapes import expect
 from mot.video import VideoWriter
 
@@ -79,11 +80,13 @@ class Preview:
         frames: 1-based numbers, one per picture, ascending.
         film: mp4 of the pictures, `FILM_FPS` a second; b"" without a picture.
         density: a map per picture, where the net has density.
+        slices: a row and a column of all pictures and maps over time.
     """
 
     frames: list[int]
     film: bytes
     density: DensityMaps | None = None
+    slices: Slices | None = None
 
 
 @dataclass(frozen=True)
@@ -208,26 +211,45 @@ class PreviewRecorder:
         frames = [record.frame for record in self._records]
         if not frames:
             return Preview([], b"")
+        slices = SliceStack(self.size_hw, len(frames), self._maps() if self._has_maps else ())
         with progress_bar(len(frames), unit="picture", title=title, shown=shown) as bar:
-            film = encode(self._pictures(bar), self.size_hw, len(frames), self._budget.size)
-        return Preview(frames, film, self._density())
+            pictures = self._pictures(bar, slices)
+            film = encode(pictures, self.size_hw, len(frames), self._budget.size)
+        return Preview(frames, film, self._density(), slices.finish())
 
-    def _pictures(self, bar: Any) -> Iterator[Image]:
+    def _pictures(self, bar: Any, slices: SliceStack) -> Iterator[Image]:
         with open(self.path, "rb") as file:
             for record in self._records:
                 file.seek(record.start)
                 raw = np.frombuffer(file.read(record.jpeg), np.uint8)
-                yield np.asarray(cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB), np.uint8)
+                picture = np.asarray(cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB), np.uint8)
+                slices.add(picture)
+                yield picture
                 bar.update()
 
-    def _density(self) -> DensityMaps | None:
-        if self._shape is None or not all(record.levels for record in self._records):
-            return None
-        packer, parts = zlib.compressobj(9), []
+    @property
+    def _has_maps(self) -> bool:
+        return self._shape is not None and all(record.levels for record in self._records)
+
+    def _levels(self) -> Iterator[tuple[float, bytes]]:
+        """Peak and levels of each picture's map."""
         with open(self.path, "rb") as file:
             for record in self._records:
                 file.seek(record.start + record.jpeg)
-                parts.append(packer.compress(zlib.decompress(file.read(record.levels))))
+                yield record.peak, zlib.decompress(file.read(record.levels))
+
+    def _maps(self) -> Iterator[FloatMap]:
+        """Each picture's map, in people per cell."""
+        for peak, levels in self._levels():
+            share = np.frombuffer(levels, np.uint8).reshape(self._shape or (0, 0)) / LEVELS
+            yield (peak * share**2).astype(np.float32)
+
+    def _density(self) -> DensityMaps | None:
+        if self._shape is None or not self._has_maps:
+            return None
+        packer, parts = zlib.compressobj(9), []
+        for _, levels in self._levels():
+            parts.append(packer.compress(levels))
         peaks = [float(f"{record.peak:.4g}") for record in self._records]
         return DensityMaps(self._shape, self._reach, peaks, b"".join([*parts, packer.flush()]))
 
