@@ -145,7 +145,7 @@ def find_keypoints(
 def _summits(
     maps: Map, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """Offset of the parabolas' summits from the highest cells, (M, 2) in cells, half a one at most."""
+    """Offset of the parabolas' summits from the highest cells, (M, 2) in cells, at most a half."""
     logs = np.log(np.maximum(np.pad(maps, ((0, 0), (1, 1), (1, 1))), FLOOR).astype(np.float64))
     which, y, x = np.arange(len(maps)), rows + 1, columns + 1
     middle = logs[which, y, x]

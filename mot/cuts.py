@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from mot.boxes import Boxes
 from mot.density_files import FloatMap
 from mot.errors import InputError
 from mot.images import Image
@@ -74,6 +76,37 @@ class Cut:
         covered = np.clip(edges, self.start, self.stop)
         share = np.diff(covered) / np.diff(edges)
         return np.asarray(share.astype(np.float32) @ rows)
+
+
+class Crossings:
+    """How many boxes cross each row and each column of a video's frames; adds up as they come.
+
+    Args:
+        size_hw: height and width of the frames.
+    """
+
+    def __init__(self, size_hw: tuple[int, int]) -> None:
+        self.size_hw = size_hw
+        # Steps: +1 where a box begins, −1 where it has ended.
+        self._steps = tuple(np.zeros(side + 1, np.int64) for side in size_hw)
+
+    def add(self, boxes: Boxes) -> None:
+        """Take boxes, in pixels of the frames."""
+        sides = (boxes.y, boxes.h), (boxes.x, boxes.w)
+        for steps, (begin, size) in zip(self._steps, sides, strict=True):
+            across = len(steps) - 1
+            np.add.at(steps, np.clip(np.ceil(begin), 0, across).astype(int), 1)
+            np.add.at(steps, np.clip(np.ceil(begin + size), 0, across).astype(int), -1)
+
+    def copy(self) -> Crossings:
+        """The same numbers, which adding to either leaves alone in the other."""
+        return copy.deepcopy(self)
+
+    def most(self, axis: Axis) -> int:
+        """The row (axis x) or column (axis y) that most boxes cross; the middle without boxes."""
+        steps = self._steps[0 if axis == "x" else 1]
+        crossed = np.cumsum(steps)[:-1]
+        return int(np.argmax(crossed)) if crossed.any() else len(crossed) // 2
 
 
 def means_of(values: Iterator[Line], count: int) -> Iterator[Line]:

@@ -20,7 +20,7 @@ from mot.annotations import considered, read_results
 from mot.boxes import Boxes
 from mot.chosen_frames import ChosenFrames
 from mot.command_line import parse_flags
-from mot.cuts import Axis, Cut, Line, means_of
+from mot.cuts import Axis, Crossings, Cut, Line, means_of
 from mot.density_files import DensityMaps
 from mot.errors import InputError, one_line_errors
 from mot.frames import stream_frames
@@ -146,8 +146,11 @@ def show(flags: SliceFlags) -> Path:
     sequence, first, last = flags.open()
     boxes, whose = _tracks(flags, sequence)
     boxes = boxes[(boxes.frame >= first) & (boxes.frame <= last)]
-    at = _most_crossed(boxes, flags.axis, sequence) if flags.at is None else flags.at
-    cut = Cut.about(flags.axis, at, flags.band, (sequence.height, sequence.width))
+    size_hw = sequence.height, sequence.width
+    crossings = Crossings(size_hw)
+    crossings.add(boxes)
+    at = crossings.most(flags.axis) if flags.at is None else flags.at
+    cut = Cut.about(flags.axis, at, flags.band, size_hw)
     maps = DensityMaps.open(flags.density) if flags.density else None
     frames = maps.frames_within(first, last, sequence.length) if maps else range(first, last + 1)
     per_line = frames_per_line(first, last, flags.most_lines, frames.step)
@@ -189,20 +192,6 @@ def _tracks(flags: SliceFlags, sequence: Sequence) -> tuple[Boxes, str]:
         truth = sequence.truth()
         return truth[considered(truth)], "ground truth"
     return Boxes.empty(), ""
-
-
-def _most_crossed(boxes: Boxes, axis: Axis, sequence: Sequence) -> int:
-    """The row or column that most boxes cross; the frame's middle where there are none."""
-    across = sequence.height if axis == "x" else sequence.width
-    if not len(boxes):
-        return across // 2
-    begin, size = (boxes.y, boxes.h) if axis == "x" else (boxes.x, boxes.w)
-    start = np.clip(np.ceil(begin), 0, across).astype(int)
-    stop = np.clip(np.ceil(begin + size), 0, across).astype(int)
-    crossed = np.zeros(across + 1, int)
-    np.add.at(crossed, start, 1)
-    np.add.at(crossed, stop, -1)
-    return int(np.argmax(np.cumsum(crossed)[:across]))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -43,7 +43,7 @@ class FrameStack(nn.Module):
     Forward takes frames as (B, T, 3, H, W), RGB in 0..255 (uint8 or float), and returns the maps
     of every net here, each (B, T, C, h, w) with h = ceil(H / stride): `density` in people per
     cell, `centre` logits, `box` distances left, top, right, bottom in input pixels, `motion` in
-    input pixels, `keypoints` heat, about 1 at each point.
+    input pixels, `keypoints` logits over a map's cells.
     """
 
     def __init__(self, settings: NetSettings) -> None:

@@ -42,7 +42,7 @@ class PoseSettings:
     crops: PoseCropSettings = field(default_factory=PoseCropSettings)
     net: NetSettings = field(
         default_factory=lambda: NetSettings(
-            backbone="small", frames=1, fuse="none", width=1.0, heads=("keypoints",)
+            backbone="small", frames=1, fuse="none", width=1.0, deepest=32, heads=("keypoints",)
         )
     )
     schedule: ScheduleSettings = field(

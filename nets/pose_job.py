@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from labelmaps.keypoints import find_keypoints
 from mot.shapes import expect
@@ -21,22 +22,27 @@ from nets.training import Job
 from nets.weights import save_weights
 
 KIND = "pose"  # in a weights file's notes
+LABELLED = 0.5  # what a label map reaches where its point is in the crop
 NEAR_SHARE = 0.1  # of the crop's height: within it the log counts a point as found
 
 Batch = tuple[Tensor, PoseTargets]
 
 
-def heat_loss(predicted: Tensor, targets: PoseTargets) -> Tensor:
-    """Squared error over the squares of the label maps; 1 for a net that says 0 everywhere.
+def keypoint_loss(logits: Tensor, targets: PoseTargets) -> Tensor:
+    """Kullback-Leibler divergence from each label map to the net's, a mean over labelled points.
 
-    Squared error is the loss of arXiv:1804.06208; divided so, it does not depend on the number of
-    cells, nor on how many points are labelled. Maps are (B, T, K, h, w); cells of weight 0 count in
-    neither sum.
+    A crop holds each point once, so a map is a distribution over its cells: the softmax of the
+    net's values against the label map over its sum. Where left and right look alike the net may say
+    "here or there", while squared error (arXiv:1804.06208) would fade both. Maps are
+    (B, T, K, h, w); those without a labelled point, and cells of weight 0, teach nothing.
     """
-    expect(predicted, " ".join(map(str, targets.heat.shape)), "keypoint maps")
-    missed = ((predicted - targets.heat).square() * targets.weight).sum()
-    whole = (targets.heat.square() * targets.weight).sum()
-    return missed / whole.clamp(min=1.0)
+    expect(logits, " ".join(map(str, targets.heat.shape)), "keypoint maps")
+    told = (targets.heat * targets.weight).flatten(-2)
+    there = told.amax(dim=-1) > LABELLED
+    share = told / told.sum(dim=-1, keepdim=True).clamp(min=1e-6)
+    log_p = F.log_softmax(logits.float().flatten(-2), dim=-1)
+    divergence = F.kl_div(log_p, share, reduction="none").sum(dim=-1)
+    return (divergence * there).sum() / there.sum().clamp(min=1)
 
 
 def pose_job(
@@ -81,18 +87,19 @@ def pose_job(
 def _loss_and_sums(model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
     """Loss of one batch, and how many of its points are found."""
     crops, targets = batch
-    heat = model(crops)["keypoints"]
-    found, points = _found(heat.detach(), targets)
-    return heat_loss(heat, targets), {"found": found, "points": points}
+    logits = model(crops)["keypoints"]
+    found, points = _found(logits.detach(), targets)
+    return keypoint_loss(logits, targets), {"found": found, "points": points}
 
 
-def _found(heat: Tensor, targets: PoseTargets) -> tuple[int, int]:
+def _found(logits: Tensor, targets: PoseTargets) -> tuple[int, int]:
     """Points that are within a tenth of the crop's height of the label's peak, and all points."""
-    there = (targets.heat.amax(dim=(-2, -1)) > 0.5).cpu().numpy()
-    read, _ = find_keypoints(heat.float().cpu().numpy(), stride=1)
-    true, _ = find_keypoints(targets.heat.cpu().numpy(), stride=1)
+    there = (targets.heat.amax(dim=(-2, -1)) > LABELLED).cpu().numpy()
+    shifted = logits.float() - logits.float().amin(dim=(-2, -1), keepdim=True)
+    read, _ = find_keypoints(shifted.cpu().numpy(), stride=1, refine=False)
+    true, _ = find_keypoints(targets.heat.cpu().numpy(), stride=1, refine=False)
     off = ((read - true) ** 2).sum(axis=-1) ** 0.5
-    return int((off[there] <= NEAR_SHARE * heat.shape[-2]).sum()), int(there.sum())
+    return int((off[there] <= NEAR_SHARE * logits.shape[-2]).sum()), int(there.sum())
 
 
 def _row(sums: dict[str, Any], steps: int) -> dict[str, float]:
@@ -114,6 +121,6 @@ def _validate(model: nn.Module, batches: PoseBatches | None) -> float:
     losses = []
     for number in range(len(batches)):
         crops, targets = batches[number]
-        heat = model(crops.to(device))["keypoints"]
-        losses.append(float(heat_loss(heat, targets.to(device))))
+        logits = model(crops.to(device))["keypoints"]
+        losses.append(float(keypoint_loss(logits, targets.to(device))))
     return sum(losses) / len(losses)

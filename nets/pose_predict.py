@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from labelmaps.keypoints import find_keypoints
+from labelmaps.keypoints import MIN_SIGMA_CELLS, find_keypoints
 from mot.errors import InputError
 from mot.images import Image
 from nets.frame_stack import FrameStack, build_net
@@ -31,7 +31,7 @@ class Pose:
     Attributes:
         xy: float32 (N, T, K, 2) in pixels of the frames.
         score: float32 (N, T, K), the maps' values at the points, about 1 where they are sure.
-        heat: float32 (N, T, K, h, w), the maps.
+        heat: float32 (N, T, K, h, w), the maps, in the units of `labelmaps.keypoints`.
         crops: uint8 (N, T, H, W, 3), what the net saw.
         windows: where they were cut.
     """
@@ -76,6 +76,12 @@ class PoseNet:
         crops = PoseCropSettings(**json.loads(metadata["crops"]))
         return cls(net, crops, choose_device(device))
 
+    @property
+    def sigma_cells(self) -> float:
+        """Width of the Gaussians that the net learned, for a box that fills its crop's height."""
+        side = self.crops.crop[0] / self.crops.margin / self.net.settings.stride
+        return max(self.crops.sigma * side, MIN_SIGMA_CELLS)
+
     def predict(self, clips: Many[Many[Image]], ltwh: npt.ArrayLike) -> Pose:
         """Find the points of people.
 
@@ -96,8 +102,18 @@ class PoseNet:
         with torch.inference_mode():
             for first in range(0, len(images), BATCH):
                 part = images[first : first + BATCH].to(self.device)
-                heats.append(self.net(part)["keypoints"].float().cpu().numpy())
+                heats.append(as_heat(self.net(part)["keypoints"], self.sigma_cells))
         heat = np.concatenate(heats)
         xy, score = find_keypoints(heat, stride=self.net.settings.stride)
         placed = [window.to_frame(points) for window, points in zip(windows, xy, strict=True)]
         return Pose(np.stack(placed), score, heat, crops, windows)
+
+
+def as_heat(logits: torch.Tensor, sigma_cells: float) -> npt.NDArray[np.float32]:
+    """Logits (..., h, w) to maps whose peak is about 1 where the net is sure.
+
+    The softmax is a distribution over cells; a Gaussian of mass 1 is 1/2πσ² at its peak.
+    """
+    share = torch.softmax(logits.float().flatten(-2), dim=-1).reshape(logits.shape)
+    heat: npt.NDArray[np.float32] = (share * (2 * np.pi * sigma_cells**2)).cpu().numpy()
+    return heat

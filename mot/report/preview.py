@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mot.atomic import atomic_path
+from mot.boxes import Boxes
+from mot.cuts import Crossings
 from mot.growing import GrowingFile
 from mot.images import Image
 from mot.progress import progress_bar
@@ -156,21 +158,32 @@ class PreviewRecorder:
         self._records: list[_Record] = []
         self._shape: tuple[int, int] | None = None
         self._reach = (1.0, 1.0)
+        self._crossings = Crossings(size_hw)
         keep = 0
         if state and path.is_file() and path.stat().st_size >= state["size"]:
             keep, self._every, self._seen = state["size"], state["every"], state["seen"]
             self._shape, self._reach = state["shape"], state["reach"]
             self._records = list(state["records"])
+            self._crossings = state["crossings"].copy()
         self._file = GrowingFile(path, keep=keep)
 
-    def add(self, frame: int, image: Image, density: FloatMap | None = None) -> None:
+    def add(
+        self,
+        frame: int,
+        image: Image,
+        density: FloatMap | None = None,
+        tracks: Boxes | None = None,
+    ) -> None:
         """Take the next frame, of which most are passed over in a long video.
 
         Args:
             frame: 1-based number.
             image: uint8 RGB (H, W, 3) of any size.
             density: people per cell (h, w); None without density.
+            tracks: who is in it: slices are cut where most of all boxes are.
         """
+        if tracks is not None:
+            self._crossings.add(tracks)
         place, self._seen = self._seen, self._seen + 1
         if place % self._every:
             return
@@ -199,6 +212,7 @@ class PreviewRecorder:
             "records": tuple(self._records),
             "shape": self._shape,
             "reach": self._reach,
+            "crossings": self._crossings.copy(),
         }
 
     def finish(self, *, title: str | None = None, shown: bool = True) -> Preview:
@@ -211,7 +225,8 @@ class PreviewRecorder:
         frames = [record.frame for record in self._records]
         if not frames:
             return Preview([], b"")
-        slices = SliceStack(self.size_hw, len(frames), self._maps() if self._has_maps else ())
+        maps = self._maps() if self._has_maps else ()
+        slices = SliceStack(self.size_hw, len(frames), self._crossings, maps)
         with progress_bar(len(frames), unit="picture", title=title, shown=shown) as bar:
             pictures = self._pictures(bar, slices)
             film = encode(pictures, self.size_hw, len(frames), self._budget.size)

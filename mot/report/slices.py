@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mot.boxes import Boxes
-from mot.cuts import Axis, Cut, Line, means_of
+from mot.cuts import Axis, Crossings, Cut, Line, means_of
 from mot.draw import colours_of
 from mot.images import Image
 from mot.report.gallery import data_url
@@ -45,26 +45,32 @@ class Slices:
 class SliceStack:
     """Gathers lines of pictures that come one by one.
 
-    Cut are the row and the column in which most of the density is; the middle without density.
+    Cut are the row and the column that most boxes cross.
 
     Args:
         size_hw: height and width of the pictures.
         count: pictures that are to come.
+        crossings: of the boxes, in pixels of the original frames.
         maps: density map (h, w) of each picture; none = there is no density.
     """
 
-    def __init__(self, size_hw: tuple[int, int], count: int, maps: Iterable[Line] = ()) -> None:
+    def __init__(
+        self,
+        size_hw: tuple[int, int],
+        count: int,
+        crossings: Crossings,
+        maps: Iterable[Line] = (),
+    ) -> None:
         self._per_line = max(1, -(-count // MOST_LINES))
         sums = [(density.sum(axis=0), density.sum(axis=1)) for density in maps]
         self._density: tuple[Line, Line] | None = None
-        row, column = 0.5, 0.5
         if sums:
             across, down = (np.stack(lines).astype(np.float32) for lines in zip(*sums, strict=True))
-            column, row = (
-                (float(lines.sum(axis=0).argmax()) + 0.5) / lines.shape[1]
-                for lines in (across, down)
-            )
             self._density = self._mean(across), self._mean(down)
+        row, column = (
+            (crossings.most(axis) + 0.5) / side
+            for axis, side in zip(AXES, crossings.size_hw, strict=True)
+        )
         self._at = row, column
         places = [int(share * side) for share, side in zip(self._at, size_hw, strict=True)]
         self._cuts = [
@@ -172,7 +178,7 @@ def slice_panel(
         extent = float(size_hw[1 - index])
         lines = len(slices.pixels[index])
         across = time, middle[:, index]
-        place = ("row", "column")[index], round(slices.at[index] * size_hw[index])
+        place = ("row", "column")[index], int(slices.at[index] * size_hw[index])
         views = [_view(f"pixels of {place[0]} {place[1]}", slices.pixels[index], axis, extent)]
         if slices.density is not None:
             shown = _shades(slices.density[index])
