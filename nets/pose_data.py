@@ -48,7 +48,7 @@ def pose_sources(settings: PoseDataSettings, split: str) -> list[PoseSource]:
         InputError: malformed files, or a folder that is not there.
     """
     if not settings.poses:
-        return [*scene_sources(settings.scenes, split, Path(settings.cache))]
+        return [*scene_sources(settings.scenes, split, Path(settings.cache), POSE_SCENES)]
     sources: list[PoseSource] = []
     for file, folder in zip(settings.poses, settings.images, strict=True):
         if not Path(folder).is_dir():
@@ -57,9 +57,7 @@ def pose_sources(settings: PoseDataSettings, split: str) -> list[PoseSource]:
     return sources
 
 
-def scene_sources(
-    count: int, split: str, cache: Path, scenes: SceneSettings = POSE_SCENES
-) -> list[BlockPoses]:
+def scene_sources(count: int, split: str, cache: Path, scenes: SceneSettings) -> list[BlockPoses]:
     """Rendered scenes with their joints, rendered and cached where they are missing."""
     sources = []
     for sequence in ensure_scenes(cache.parent, count, split=split, settings=scenes):
