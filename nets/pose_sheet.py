@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from labelmaps.keypoints import keypoint_targets
 from mot.atomic import atomic_path
-from mot.draw import mosaic, overlay_density
+from mot.draw import draw_text, mosaic, overlay_density
 from mot.images import Image
 from mot.keypoints import SEEN, Keypoints
 from mot.skeletons import draw_skeletons
@@ -35,9 +35,9 @@ class Example:
 def draw_sheet(path: Path, examples: list[Example]) -> None:
     """Write the picture, a column per person: truth, its maps, the net's maps, the net's points."""
     columns = [_column(example) for example in examples]
+    columns[0] = [draw_text(p, title) for p, title in zip(columns[0], TITLES, strict=True)]
     panels = [column[row] for row in range(len(TITLES)) for column in columns]
-    titles = [title if k == 0 else "" for title in TITLES for k in range(len(columns))]
-    sheet = mosaic(panels, titles=titles, columns=len(columns))
+    sheet = mosaic(panels, columns=len(columns))
     with atomic_path(path) as temporary:
         cv2.imwrite(str(temporary), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
 
