@@ -244,8 +244,8 @@ class Run:
                 if window and picture and not window.show(picture.draw(*_picture_of(item))):
                     break
                 if preview:
-                    image, _, density = _picture_of(item)
-                    preview.add(item.frame, image, density)
+                    image, tracks, density = _picture_of(item)
+                    preview.add(item.frame, image, density, tracks)
                 self.totals.work_s = before_s + time.monotonic() - start
                 self.states.save_now_and_then(lambda: self._state(files, preview))
                 bar.set_postfix(people=len(item.tracks), refresh=False)

@@ -20,10 +20,10 @@ from mot.annotations import considered, read_results
 from mot.boxes import Boxes
 from mot.chosen_frames import ChosenFrames
 from mot.command_line import parse_flags
-from mot.density_files import DensityMaps, FloatMap
+from mot.cuts import Axis, Crossings, Cut, Line, means_of
+from mot.density_files import DensityMaps
 from mot.errors import InputError, one_line_errors
 from mot.frames import stream_frames
-from mot.images import Image
 from mot.progress import progress_bar
 from mot.sequence import Sequence
 from mot.shapes import expect
@@ -32,9 +32,6 @@ from mot.track_run import require_new
 
 MOST_LINES = 2000  # more than a picture of a page can show; a longer video is averaged down to it
 SUFFIXES = (".png", ".jpg", ".pdf", ".svg")
-
-Axis = Literal["x", "y"]
-Line = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,61 +68,6 @@ class SliceFlags(ChosenFrames):
             raise InputError("--most-lines", "1 to 20000", self.most_lines, "change this setting")
 
 
-@dataclass(frozen=True)
-class Cut:
-    """Where frames are cut: the mean of rows start..stop − 1 (axis x), or of columns (axis y).
-
-    Attributes:
-        axis: what is left of a frame, x or y.
-        start, stop: pixels, 0-based.
-        size_hw: height and width of the frames.
-    """
-
-    axis: Axis
-    start: int
-    stop: int
-    size_hw: tuple[int, int]
-
-    @classmethod
-    def about(cls, axis: Axis, at: int, band: int, size_hw: tuple[int, int]) -> Cut:
-        """Cut through a band of pixels about `at`, as much of it as lies in the frame.
-
-        Raises:
-            InputError: `at` is outside of the frame.
-        """
-        across = size_hw[0 if axis == "x" else 1]
-        what = "row" if axis == "x" else "column"
-        if not 0 <= at < across:
-            raise InputError("--at", f"a {what} from 0 to {across - 1}", at, "choose one in it")
-        start = at - (band - 1) // 2
-        return cls(axis, max(start, 0), min(start + band, across), size_hw)
-
-    @property
-    def whole(self) -> Cut:
-        """The same over all rows or columns."""
-        return Cut(self.axis, 0, self.size_hw[0 if self.axis == "x" else 1], self.size_hw)
-
-    def of_image(self, image: Image) -> Line:
-        """Mean over the band of an image (H, W, 3): (W, 3) for axis x, (H, 3) for axis y."""
-        expect(image, f"{self.size_hw[0]} {self.size_hw[1]} 3", "frame")
-        across = 0 if self.axis == "x" else 1
-        band = image[self.start : self.stop] if across == 0 else image[:, self.start : self.stop]
-        return np.asarray(band.mean(axis=across, dtype=np.float32))
-
-    def of_density(self, density: FloatMap) -> Line:
-        """People in the band of a map (h, w), per column (w,) for axis x, per row (h,) for axis y.
-
-        A cell that the band covers in part counts by that part, so that bands that tile a frame
-        have its people between them.
-        """
-        expect(density, "h w", "density")
-        rows = density if self.axis == "x" else density.T
-        edges = np.linspace(0, self.size_hw[0 if self.axis == "x" else 1], len(rows) + 1)
-        covered = np.clip(edges, self.start, self.stop)
-        share = np.diff(covered) / np.diff(edges)
-        return np.asarray(share.astype(np.float32) @ rows)
-
-
 def frames_per_line(first: int, last: int, most_lines: int = MOST_LINES, step: int = 1) -> int:
     """Frames that one line is the mean of, a multiple of `step`; see `slice_pixels`."""
     fewest = -(-(last - first + 1) // most_lines)
@@ -160,7 +102,7 @@ def slice_pixels(
             yield cut.of_image(image)
 
     with bar:
-        return np.stack([np.rint(line).astype(np.uint8) for line in _means(values(), per_line)])
+        return np.stack([np.rint(line).astype(np.uint8) for line in means_of(values(), per_line)])
 
 
 def slice_density(maps: DensityMaps, cut: Cut, frames: range, *, per_line: int = 1) -> Line:
@@ -190,21 +132,7 @@ def slice_density(maps: DensityMaps, cut: Cut, frames: range, *, per_line: int =
             yield cut.of_density(density)
 
     with bar:
-        return np.stack(list(_means(values(), max(1, per_line // frames.step))))
-
-
-def _means(values: Iterator[Line], count: int) -> Iterator[Line]:
-    """Mean of every `count` arrays, the last of those that are left."""
-    total: Line | None = None
-    added = 0
-    for value in values:
-        total = value if total is None else total + value
-        added += 1
-        if added == count:
-            yield total / np.float32(added)
-            total, added = None, 0
-    if total is not None:
-        yield total / np.float32(added)
+        return np.stack(list(means_of(values(), max(1, per_line // frames.step))))
 
 
 def show(flags: SliceFlags) -> Path:
@@ -218,8 +146,11 @@ def show(flags: SliceFlags) -> Path:
     sequence, first, last = flags.open()
     boxes, whose = _tracks(flags, sequence)
     boxes = boxes[(boxes.frame >= first) & (boxes.frame <= last)]
-    at = _most_crossed(boxes, flags.axis, sequence) if flags.at is None else flags.at
-    cut = Cut.about(flags.axis, at, flags.band, (sequence.height, sequence.width))
+    size_hw = sequence.height, sequence.width
+    crossings = Crossings(size_hw)
+    crossings.add(boxes)
+    at = crossings.most(flags.axis) if flags.at is None else flags.at
+    cut = Cut.about(flags.axis, at, flags.band, size_hw)
     maps = DensityMaps.open(flags.density) if flags.density else None
     frames = maps.frames_within(first, last, sequence.length) if maps else range(first, last + 1)
     per_line = frames_per_line(first, last, flags.most_lines, frames.step)
@@ -261,20 +192,6 @@ def _tracks(flags: SliceFlags, sequence: Sequence) -> tuple[Boxes, str]:
         truth = sequence.truth()
         return truth[considered(truth)], "ground truth"
     return Boxes.empty(), ""
-
-
-def _most_crossed(boxes: Boxes, axis: Axis, sequence: Sequence) -> int:
-    """The row or column that most boxes cross; the frame's middle where there are none."""
-    across = sequence.height if axis == "x" else sequence.width
-    if not len(boxes):
-        return across // 2
-    begin, size = (boxes.y, boxes.h) if axis == "x" else (boxes.x, boxes.w)
-    start = np.clip(np.ceil(begin), 0, across).astype(int)
-    stop = np.clip(np.ceil(begin + size), 0, across).astype(int)
-    crossed = np.zeros(across + 1, int)
-    np.add.at(crossed, start, 1)
-    np.add.at(crossed, stop, -1)
-    return int(np.argmax(np.cumsum(crossed)[:across]))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -13,6 +13,7 @@ from mot.backdrop import light_table, margins, paint_backdrop
 from mot.boxes import Boxes
 from mot.crowd import Camera, Path, aim_camera, walk_crowd
 from mot.images import Image
+from mot.joints import hidden_joints
 from mot.props import Prop, place_props
 from mot.scene_settings import FOG_COLOUR, SceneSettings
 from mot.sprites import SOLID, Sprite, lay, paint, shaded
@@ -31,12 +32,14 @@ class SceneFrame:
             visibility = visible share of the person's own pixels.
         joints: float32 (people, 17, 2) in pixels, in COCO's order, rows as in `boxes`.
         owners: int32 (H, W), identity of the person seen at each pixel, 0 = nobody.
+        hidden: uint8 (people, 17), what hides each joint; see `mot.joints`.
     """
 
     rgb: Image
     boxes: Boxes
     joints: npt.NDArray[np.float32]
     owners: npt.NDArray[np.int32]
+    hidden: npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,17 @@ def _render(stage: _Stage, index: int, rng: np.random.Generator) -> SceneFrame:
     shift = stage.camera.shift_px[index]
     rgb = _view_backdrop(stage, shift)
     _cast_shadows(rgb, stage, figures)
-    owners = np.zeros(rgb.shape[:2], np.int32)
-    own_pixels = _paint_all(rgb, owners, stage, figures, present, distance, np.rint(shift))
+    layers = np.zeros(rgb.shape[:2], np.int32)
+    own_pixels, own_layer = _paint_all(rgb, layers, stage, figures, distance, np.rint(shift))
+    identities = np.zeros(len(present) + len(stage.props) + 1, np.int32)
+    identities[own_layer] = np.array(present, int) + 1
+    owners = identities[layers]
     seen = np.bincount(owners.ravel(), minlength=len(stage.ways) + 1)
     boxes = _annotate(settings, index, present, figures, own_pixels, seen)
     kept = np.isin(np.array(present, int) + 1, boxes.id.astype(int))
     joints = figures.joints[:, :17][kept].astype(np.float32)
-    return SceneFrame(_expose(rgb, stage, rng), boxes, joints, owners)
+    hidden = hidden_joints(figures, layers, own_layer)[kept]
+    return SceneFrame(_expose(rgb, stage, rng), boxes, joints, owners, hidden)
 
 
 def _pose(stage: _Stage, index: int, present: list[int]) -> tuple[Figures, npt.NDArray[np.float64]]:
@@ -164,27 +171,33 @@ def _cast_shadows(rgb: Image, stage: _Stage, figures: Figures) -> None:
 
 def _paint_all(
     rgb: Image,
-    owners: npt.NDArray[np.int32],
+    layers: npt.NDArray[np.int32],
     stage: _Stage,
     figures: Figures,
-    present: list[int],
     distance: npt.NDArray[np.float64],
     shift: npt.NDArray[np.float64],
-) -> npt.NDArray[np.int64]:
-    """Paint people and props far to near; return the full pixel count of each person present."""
-    counts = np.zeros(len(present), np.int64)
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Paint people and props far to near into picture and `layers`, numbered from 1.
+
+    Returns:
+        Full pixel count of each person present, and the number of its layer.
+    """
+    counts, own_layer = np.zeros((2, len(distance)), np.int64)
     props = list(stage.props)
     dx, dy = int(shift[0]), int(shift[1])
     haze = stage.camera.haze(stage.settings.fog, distance)
+    layer = 0
     for k in np.argsort(-distance, kind="stable"):
         while props and props[0].distance >= distance[k]:
-            lay(rgb, owners, props.pop(0).sprite, 0, dx, dy)
+            layer += 1
+            lay(rgb, layers, props.pop(0).sprite, layer, dx, dy)
         sprite = _dress(figures, int(k), float(haze[k]))
         counts[k] = np.count_nonzero(sprite.rgba[:, :, 3] >= SOLID)
-        lay(rgb, owners, sprite, present[k] + 1, 0, 0)
-    for prop in props:
-        lay(rgb, owners, prop.sprite, 0, dx, dy)
-    return counts
+        own_layer[k] = layer = layer + 1
+        lay(rgb, layers, sprite, layer, 0, 0)
+    for number, prop in enumerate(props, layer + 1):
+        lay(rgb, layers, prop.sprite, number, dx, dy)
+    return counts, own_layer
 
 
 def _dress(figures: Figures, k: int, haze: float) -> Sprite:

@@ -34,8 +34,10 @@ __all__ = ["SceneFrame", "SceneSettings", "ensure_scenes", "render_frames", "ren
 RENDERED = "synthetic"  # how the names of rendered scenes begin
 SPLITS = {"train": 0, "val": 1, "test": 2}
 SEEDS_PER_SPLIT = 1_000_000  # no scene of one split has the seed of another's
-RENDERER = 2  # raised when the same settings give other pictures, so that old scenes are not reused
+# Raised when the same settings give other pictures or files, so that old scenes are not reused.
+RENDERER = 3
 JPEG_QUALITY = 92
+JOINTS = Path("gt", "joints.npz")  # below a scene's folder
 
 
 def render_frames(settings: SceneSettings) -> Iterator[tuple[Image, Boxes]]:
@@ -48,8 +50,8 @@ def write_scene(settings: SceneSettings, folder: str | os.PathLike[str]) -> Sequ
     """Render a scene into a sequence folder in MOT17's layout; it appears whole or not at all.
 
     Beside seqinfo.ini, gt/gt.txt (9 columns) and img1/000001.jpg … it holds gt/joints.npz
-    (`joints`: float32 (boxes, 17, 2) in 0-based pixels and COCO's order, rows as in gt.txt) and
-    scene.json (the settings).
+    (`joints`: float32 (boxes, 17, 2) in 0-based pixels and COCO's order, rows as in gt.txt;
+    `hidden`: uint8 (boxes, 17), see `mot.joints`) and scene.json (the settings).
 
     Raises:
         OSError: the folder cannot be written.
@@ -130,15 +132,18 @@ def _fill_folder(settings: SceneSettings, folder: Path, name: str) -> None:
     """Write all files of a scene into a new folder."""
     (folder / "img1").mkdir(parents=True)
     (folder / "gt").mkdir()
-    boxes, joints = [], []
+    boxes, joints, hidden = [], [], []
     for number, frame in enumerate(render_scene(settings), start=1):
         bgr = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR)
         _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         (folder / "img1" / f"{number:06d}.jpg").write_bytes(data.tobytes())
         boxes.append(frame.boxes)
         joints.append(frame.joints)
+        hidden.append(frame.hidden)
     (folder / "gt" / "gt.txt").write_text(truth_rows(Boxes.concatenate(boxes)), encoding="ascii")
-    np.savez_compressed(folder / "gt" / "joints.npz", joints=np.concatenate(joints))
+    np.savez_compressed(
+        folder / JOINTS, joints=np.concatenate(joints), hidden=np.concatenate(hidden)
+    )
     (folder / "scene.json").write_text(json.dumps(asdict(settings), indent=1) + "\n")
     (folder / SEQINFO).write_text(
         seqinfo_text(name, settings.frames, settings.width, settings.height, settings.fps)

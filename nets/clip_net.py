@@ -17,7 +17,8 @@ class ClipNet(nn.Module):
     Forward takes frames as (B, T, 3, H, W), RGB in 0..255 (uint8 or float), and returns the maps
     of every net here, each (B, T, C, h, w) with h = ceil(H / stride): `density` in people per
     cell, `centre` logits, `box` distances left, top, right, bottom in input pixels, `motion` in
-    input pixels, `seg` logits of lying in somebody's box.
+    input pixels, `seg` logits of lying in somebody's box,
+    `keypoints` logits over a map's cells.
 
     Attributes:
         settings: what it was built from.

@@ -74,6 +74,7 @@ class FrameStack(ClipNet):
             frames=frames,
             merged=merged,
             norm=settings.neck_norm,
+            keypoints=len(settings.keypoints),
         )
 
     def _build_merge(self, channels: tuple[int, ...]) -> nn.Conv2d | None:

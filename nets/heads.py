@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mot.errors import InputError
 from nets.layers import Layers
 
 CENTRE_PRIOR_BIAS = -4.6  # sigmoid gives 0.01: few cells hold a centre (focal loss, 1708.02002)
@@ -23,6 +24,7 @@ START_BIAS = {
     "box": math.log(BOX_SIZE_PRIOR_PX),
     "motion": 0.0,
     "seg": SEG_PRIOR_BIAS,
+    "keypoints": 0.0,
 }
 LOG_DISTANCE_LIMITS = (-4.0, 8.0)  # 0.02 to 2981 px: keeps exp finite in an early training
 
@@ -142,13 +144,17 @@ class Heads(nn.Module):
     """The chosen heads over one neck; outputs are split into frames.
 
     Args:
-        names: among density, centre, box, motion, seg.
+        names: among density, centre, box, motion, seg, keypoints.
         channels_in: channels of the neck.
         frames: T.
         activation: of the density, softplus or relu.
         merged: the neck's map holds all T frames (each head then gives T groups); otherwise it
             comes as B·T single-frame maps.
         norm: batch, group or none.
+        keypoints: channels of the keypoints head, K.
+
+    Raises:
+        InputError: a keypoints head without points.
     """
 
     def __init__(
@@ -160,17 +166,22 @@ class Heads(nn.Module):
         frames: int,
         merged: bool,
         norm: str = "batch",
+        keypoints: int = 0,
     ) -> None:
         super().__init__()
         groups = frames if merged else 1
         self.frames = frames
+        if "keypoints" in names and not keypoints:
+            raise InputError("--keypoints", "names of the points to map", "none", "name them")
+        self.channels = CHANNELS | {"keypoints": keypoints}
         self.maps = nn.ModuleDict()
         for name in names:
             if name == "density":
                 self.maps[name] = DensityHead(channels_in, groups, activation=activation, norm=norm)
             else:
                 bias = START_BIAS[name]
-                self.maps[name] = Head(channels_in, CHANNELS[name], groups, bias=bias, norm=norm)
+                channels = self.channels[name]
+                self.maps[name] = Head(channels_in, channels, groups, bias=bias, norm=norm)
 
     def forward(self, features: Tensor, frames: int | None = None) -> dict[str, Tensor]:
         """Map the neck's (B or B·T, C, h, w) to the dict of (B, T, channels, h, w) maps.
@@ -181,6 +192,6 @@ class Heads(nn.Module):
         outputs: dict[str, Tensor] = {}
         for name, head in self.maps.items():
             raw = head(features).float()
-            maps = raw.reshape(-1, frames, CHANNELS[name], *raw.shape[-2:])
+            maps = raw.reshape(-1, frames, self.channels[name], *raw.shape[-2:])
             outputs[name] = maps.clamp(*LOG_DISTANCE_LIMITS).exp() if name == "box" else maps
         return outputs

@@ -11,7 +11,7 @@ from nets.layers import INITS, NORMS
 
 FUSE_DEPTHS = ("input", "4", "8", "16", "none")
 VIEW_FROM = ("pixels", "features", "density")
-HEADS = ("density", "centre", "box", "motion", "seg")
+HEADS = ("density", "centre", "box", "motion", "seg", "keypoints")
 DEEPEST_STRIDES = (8, 16, 32)
 OUTPUT_STRIDES = (4, 8, 16, 32)
 
@@ -51,6 +51,8 @@ class NetSettings:
     """Normalisation in neck and heads: batch, group or none."""
     heads: tuple[str, ...] = ("density", "centre", "box")
     """Output maps: density alone is the net of 2019; centre and box give detections."""
+    keypoints: tuple[str, ...] = ()
+    """Names of the points that the keypoints head maps, in order; none = those of the data."""
     activation: str = "softplus"
     """Keeps the density at or above 0: softplus, or relu, which can die, as in 2019."""
     view_from: str = "pixels"
@@ -65,6 +67,7 @@ class NetSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "heads", tuple(self.heads))
+        object.__setattr__(self, "keypoints", tuple(self.keypoints))
         object.__setattr__(self, "fuse", str(self.fuse))
         require = partial(require_setting, self)
         require("frames", self.frames >= 1, "at least 1")
@@ -108,6 +111,8 @@ class NetSettings:
         require_setting(self, "heads", once, "each head once")
         box_alone = "box" in self.heads and "centre" not in self.heads
         require_setting(self, "heads", not box_alone, "box together with centre")
+        mapped = "keypoints" in self.heads or not self.keypoints
+        require_setting(self, "keypoints", mapped, "no points without a keypoints head")
         moves = "motion" not in self.heads or self.frames > 1
         require_setting(self, "heads", moves, "no motion head where --frames is 1")
 

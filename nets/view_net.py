@@ -61,6 +61,7 @@ class ViewNet(ClipNet):
             frames=settings.frames,
             merged=False,
             norm=norm,
+            keypoints=len(settings.keypoints),
         )
 
     def renamed(self, earlier: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -95,7 +95,7 @@ def follow_sequence(
             if overlay:
                 overlay.write(image, item.tracks, density)
             if preview:
-                preview.add(item.frame, image, density if has_density else None)
+                preview.add(item.frame, image, density if has_density else None, item.tracks)
             bar.update()
         recorded = preview.finish(title=f"{name}: pictures", shown=shown) if preview else None
     people = np.array(counts) if has_density else None

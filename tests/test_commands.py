@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from mot.scene_settings import SceneSettings
-from mot.synthetic import settings_hash
+from mot.synthetic import settings_hash, write_scene
 from tests.conftest import draw_frame, seqinfo, truth_rows, write_images, write_video
 from tests.nets.test_teachers import saved_graph, ssd_rows
 
@@ -48,6 +48,9 @@ SMALL: dict[str, dict[str, str | None]] = {
     "nets.pretrain": TRAINING
     | {"--crop-px": "32", "--scenes": "1", "--cache": "cache", "--held-out": "4"},
     "reid.train": TRAINING | {"--people": "2", "--crops": "2", "--size": "32 16"},
+    "nets.pose": TRAINING | {"--scenes": "1", "--cache": "cache", "--width": "0.25"},
+    "nets.pose_eval": {"--scenes": "1", "--cache": "cache", "--device": "cpu"},
+    "mot.keypoint_table": {"--scenes": "1", "--frames": "2"},
     "eval": PREDICTING,
     "track": PREDICTING | {"--embedder": "none"},
     "nets.calibrate": PREDICTING | {"--min-score": "0"},
@@ -229,6 +232,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Path:
     labels.mkdir()
     for number in range(1, 4):
         (labels / f"street_{number}.txt").write_text("0 0.5 0.5 0.2 0.4 0.9 1\n")
+    walkers = SceneSettings(frames=3, width=160, height=120, people=4, min_height=40, max_height=70)
+    write_scene(walkers, world / "walkers")
     image_weights(world / IMAGENET)
     shutil.copy(tiny_weights, world / "tiny.safetensors")
     (world / "data").symlink_to(world / "DIR")

@@ -8,7 +8,6 @@ elsewhere. Both are read; `track_id` and `instance_id` are written, and frames f
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,19 @@ from mot.formats.annotated import (
     require_new,
     to_boxes,
 )
+from mot.formats.entries import (
+    Entry,
+    is_number,
+    load_json,
+    number_of,
+    table_of,
+    value_of,
+    whole_number,
+)
 
 CROWD = next(number for number, name in CLASSES.items() if name == "crowd")
 TABLES = ("videos", "images", "annotations", "categories")
-Entry = Mapping[str, Any]
+NEEDS = "COCO for video needs " + ", ".join(TABLES)
 
 
 def recognise(source: Path) -> bool:
@@ -53,27 +61,16 @@ class _Reader:
 
     def __init__(self, path: Path, hints: Hints, say: Say) -> None:
         self.path, self.hints, self.say = path, hints, say
-        tables = _load(path)
+        tables = load_json(path)
         self.videos, self.images, self.annotations, self.categories = (
-            self._table(tables, name) for name in TABLES
+            table_of(path, tables, name, NEEDS) for name in TABLES
         )
-
-    def _table(self, tables: Any, name: str) -> list[tuple[str, Entry]]:
-        """Entries of a list, each with its place."""
-        entries = tables.get(name) if isinstance(tables, dict) else None
-        if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
-            raise InputError(
-                self.path, f"a list of objects as '{name}'",
-                "none" if entries is None else type(entries).__name__,
-                "COCO for video needs " + ", ".join(TABLES),
-            )  # fmt: skip
-        return [(f"{self.path}, {name}[{index}]", entry) for index, entry in enumerate(entries)]
 
     def _by_id(self, table: list[tuple[str, Entry]]) -> dict[Any, tuple[str, Entry]]:
         """Entries by their id, which must be there and single."""
         found: dict[Any, tuple[str, Entry]] = {}
         for place, entry in table:
-            key = _value(place, entry, "id")
+            key = value_of(place, entry, "id")
             if key in found:
                 raise InputError(place, "an id of its own", f"id {key} again", "renumber")
             found[key] = (place, entry)
@@ -93,7 +90,7 @@ class _Reader:
             length = max(images)
             width, height = self._size(place, video, images)
             name = folder_name(Path(str(video.get("name", key))).as_posix(), place, self.say)
-            fps = self.hints.fps or _number(place, video, "fps", None)
+            fps = self.hints.fps or number_of(place, video, "fps", None)
             files = tuple(
                 Path(str(images[n][1]["file_name"])).name if n in images else f"{n:06d}.jpg"
                 for n in range(1, length + 1)
@@ -107,14 +104,15 @@ class _Reader:
     ) -> dict[Any, dict[int, tuple[str, Entry]]]:
         """Images of each video by frame number from 1."""
         numbers = {
-            place: _whole(place, image, "frame_id", "frame_index") for place, image in self.images
+            place: whole_number(place, image, "frame_id", "frame_index")
+            for place, image in self.images
         }
         # One habit holds for a whole file; a video that lacks its first frame is no exception.
         start = 0 if 0 in numbers.values() else 1
         shown: dict[Any, dict[int, tuple[str, Entry]]] = {key: {} for key in videos}
         for place, image in self.images:
-            _value(place, image, "file_name")
-            key = _value(place, image, "video_id")
+            value_of(place, image, "file_name")
+            key = value_of(place, image, "video_id")
             if key not in shown:
                 raise InputError(place, "a video_id that is among the videos", key, "correct it")
             number = numbers[place] - start + 1
@@ -138,7 +136,7 @@ class _Reader:
         first: tuple[int, int] | None = None
         for at, image in images.values():
             full = {**known, **image}
-            size = (_whole(at, full, "width"), _whole(at, full, "height"))
+            size = (whole_number(at, full, "width"), whole_number(at, full, "height"))
             first = first or size
             if size != first or min(size) < 1:
                 raise InputError(
@@ -154,7 +152,7 @@ class _Reader:
     ) -> dict[Any, list[tuple[Row, str]]]:
         """Boxes of each video with their places."""
         where = {
-            _value(place, image, "id"): (key, number)
+            value_of(place, image, "id"): (key, number)
             for key, images in shown.items()
             for number, (place, image) in images.items()
         }
@@ -163,17 +161,17 @@ class _Reader:
         rows: dict[Any, list[tuple[Row, str]]] = {key: [] for key in shown}
         outlines = 0
         for place, entry in self.annotations:
-            image = _value(place, entry, "image_id")
+            image = value_of(place, entry, "image_id")
             if image not in where:
                 raise InputError(place, "an image_id that is among the images", image, "correct it")
-            category = _value(place, entry, "category_id")
+            category = value_of(place, entry, "category_id")
             if category not in categories:
                 raise InputError(
                     place, "a category_id that is among the categories", category, "correct it"
                 )
             if category not in classes:
                 at, named = categories[category]
-                classes[category] = self.hints.class_of(str(_value(at, named, "name")), at)
+                classes[category] = self.hints.class_of(str(value_of(at, named, "name")), at)
             outlines += bool(entry.get("segmentation"))
             kind = classes[category]
             if kind is not None:
@@ -185,66 +183,20 @@ class _Reader:
 
 
 def _row(place: str, entry: Entry, frame: int, kind: int) -> Row:
-    box = _value(place, entry, "bbox")
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+    box = value_of(place, entry, "bbox")
+    if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
         raise InputError(place, "bbox as [left, top, width, height]", box, "correct it")
     identity = NO_ID
     if "track_id" in entry or "instance_id" in entry:
-        identity = _whole(place, entry, "track_id", "instance_id")
+        identity = whole_number(place, entry, "track_id", "instance_id")
     crowd = bool(entry.get("iscrowd"))
     flag = 0.0 if entry.get("ignore") or crowd else 1.0
-    score = _number(place, entry, "score", flag)
-    visibility = _number(place, entry, "visibility", -1.0)
+    score = number_of(place, entry, "score", flag)
+    visibility = number_of(place, entry, "visibility", -1.0)
     # COCO's crowd of persons is what MOT20 calls a crowd.
     kind = CROWD if crowd and kind == PEDESTRIAN else kind
     left, top, width, height = box
     return Row(frame, identity, left, top, width, height, score, kind, visibility)
-
-
-def _load(path: Path) -> Any:
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            return json.load(file)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}:{error.lineno}", "JSON", error.msg, "export or copy the file again"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(path, "JSON as UTF-8", error.reason, "export it again") from error
-    except OSError as error:
-        raise InputError(path, "a JSON file", error.strerror, "check the path") from error
-
-
-def _value(place: str, entry: Entry, *keys: str) -> Any:
-    """The first of some keys that is there; raises InputError when none is."""
-    for key in keys:
-        if entry.get(key) is not None:
-            value = entry[key]
-            # Ids are looked up, which a list cannot be.
-            if key.endswith("id") and not isinstance(value, str | int | float):
-                raise InputError(place, f"a number as {key}", value, "correct it")
-            return value
-    raise InputError(place, f"the key '{' or '.join(keys)}'", "none", "add it")
-
-
-def _whole(place: str, entry: Entry, *keys: str) -> int:
-    value = _value(place, entry, *keys)
-    if not _is_number(value) or value != int(value):
-        raise InputError(place, f"a whole number as {keys[0]}", repr(value), "correct it")
-    return int(value)
-
-
-def _number(place: str, entry: Entry, key: str, default: Any) -> Any:
-    value = entry.get(key)
-    if value is None:
-        return default
-    if not _is_number(value):
-        raise InputError(place, f"a number as {key}", repr(value), "correct it")
-    return float(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def write(target: Path, sequences: Sequence[Annotated], say: Say) -> None:

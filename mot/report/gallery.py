@@ -77,7 +77,7 @@ def hang(sequence: Sequence, mistakes: Mistakes, *, pictures: bool) -> list[Wing
         for number, image in _frames(sequence, sorted({frame for frame, _ in wanted})):
             for frame, ltwh in wanted:
                 if frame == number:
-                    images[frame, ltwh] = _data_url(cut(image, ltwh))
+                    images[frame, ltwh] = data_url(cut(image, ltwh))
     return [
         Wing(
             kind,
@@ -146,7 +146,8 @@ def _box_in_crop(box: Ltwh, ltwh: Ltwh) -> Percent:
     )
 
 
-def _data_url(image: Image) -> str:
+def data_url(image: Image) -> str:
+    """An RGB picture as the data URL of a JPEG."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"

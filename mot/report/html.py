@@ -22,6 +22,7 @@ from mot.report.charts import CountChart, TimeLine, count_chart, time_line
 from mot.report.gallery import Wing
 from mot.report.runs import Runs
 from mot.report.scene import Scene, density_colours, scene_data
+from mot.report.slices import SlicePanel, slice_panel
 from mot.report.table import COLUMNS, cells
 from mot.scoring import COMBINED, SequenceScores, combine, protocol_line
 from mot.shapes import expect
@@ -71,6 +72,7 @@ class Panel:
     scene: Mapping[str, Any] | None
     film: str
     levels: str
+    slices: SlicePanel | None
     gallery: Sequence[Wing]
 
 
@@ -179,8 +181,18 @@ def _panel(name: str, number: int, drawn: SequenceSeries, row: Mapping[str, str]
         scene=scene_data(scene, drawn.runs, drawn.fps) if scene else None,
         film=b64encode(scene.preview.film).decode() if scene else "",
         levels=b64encode(density.levels).decode() if density else "",
+        slices=_slices(scene, drawn.fps) if scene else None,
         gallery=drawn.gallery,
     )
+
+
+def _slices(scene: Scene, fps: float | None) -> SlicePanel | None:
+    """The slices of a scene's pictures, where there are any."""
+    preview = scene.preview
+    if preview.slices is None:
+        return None
+    reach = preview.density.reach if preview.density else (1.0, 1.0)
+    return slice_panel(preview.slices, preview.frames, scene.tracks, scene.size_hw, reach, fps)
 
 
 def _say_pictures(scene: Scene, frames: int) -> str:

@@ -19,9 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mot.atomic import atomic_path
+from mot.boxes import Boxes
+from mot.cuts import Crossings
 from mot.growing import GrowingFile
 from mot.images import Image
 from mot.progress import progress_bar
+from mot.report.slices import Slices, SliceStack
 from mot.shapes import expect
 from mot.video import VideoWriter
 
@@ -79,11 +82,13 @@ class Preview:
         frames: 1-based numbers, one per picture, ascending.
         film: mp4 of the pictures, `FILM_FPS` a second; b"" without a picture.
         density: a map per picture, where the net has density.
+        slices: a row and a column of all pictures and maps over time.
     """
 
     frames: list[int]
     film: bytes
     density: DensityMaps | None = None
+    slices: Slices | None = None
 
 
 @dataclass(frozen=True)
@@ -153,21 +158,32 @@ class PreviewRecorder:
         self._records: list[_Record] = []
         self._shape: tuple[int, int] | None = None
         self._reach = (1.0, 1.0)
+        self._crossings = Crossings(size_hw)
         keep = 0
         if state and path.is_file() and path.stat().st_size >= state["size"]:
             keep, self._every, self._seen = state["size"], state["every"], state["seen"]
             self._shape, self._reach = state["shape"], state["reach"]
             self._records = list(state["records"])
+            self._crossings = state["crossings"].copy()
         self._file = GrowingFile(path, keep=keep)
 
-    def add(self, frame: int, image: Image, density: FloatMap | None = None) -> None:
+    def add(
+        self,
+        frame: int,
+        image: Image,
+        density: FloatMap | None = None,
+        tracks: Boxes | None = None,
+    ) -> None:
         """Take the next frame, of which most are passed over in a long video.
 
         Args:
             frame: 1-based number.
             image: uint8 RGB (H, W, 3) of any size.
             density: people per cell (h, w); None without density.
+            tracks: who is in it: slices are cut where most of all boxes are.
         """
+        if tracks is not None:
+            self._crossings.add(tracks)
         place, self._seen = self._seen, self._seen + 1
         if place % self._every:
             return
@@ -196,6 +212,7 @@ class PreviewRecorder:
             "records": tuple(self._records),
             "shape": self._shape,
             "reach": self._reach,
+            "crossings": self._crossings.copy(),
         }
 
     def finish(self, *, title: str | None = None, shown: bool = True) -> Preview:
@@ -208,26 +225,46 @@ class PreviewRecorder:
         frames = [record.frame for record in self._records]
         if not frames:
             return Preview([], b"")
+        maps = self._maps() if self._has_maps else ()
+        slices = SliceStack(self.size_hw, len(frames), self._crossings, maps)
         with progress_bar(len(frames), unit="picture", title=title, shown=shown) as bar:
-            film = encode(self._pictures(bar), self.size_hw, len(frames), self._budget.size)
-        return Preview(frames, film, self._density())
+            pictures = self._pictures(bar, slices)
+            film = encode(pictures, self.size_hw, len(frames), self._budget.size)
+        return Preview(frames, film, self._density(), slices.finish())
 
-    def _pictures(self, bar: Any) -> Iterator[Image]:
+    def _pictures(self, bar: Any, slices: SliceStack) -> Iterator[Image]:
         with open(self.path, "rb") as file:
             for record in self._records:
                 file.seek(record.start)
                 raw = np.frombuffer(file.read(record.jpeg), np.uint8)
-                yield np.asarray(cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB), np.uint8)
+                picture = np.asarray(cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB), np.uint8)
+                slices.add(picture)
+                yield picture
                 bar.update()
 
-    def _density(self) -> DensityMaps | None:
-        if self._shape is None or not all(record.levels for record in self._records):
-            return None
-        packer, parts = zlib.compressobj(9), []
+    @property
+    def _has_maps(self) -> bool:
+        return self._shape is not None and all(record.levels for record in self._records)
+
+    def _levels(self) -> Iterator[tuple[float, bytes]]:
+        """Peak and levels of each picture's map."""
         with open(self.path, "rb") as file:
             for record in self._records:
                 file.seek(record.start + record.jpeg)
-                parts.append(packer.compress(zlib.decompress(file.read(record.levels))))
+                yield record.peak, zlib.decompress(file.read(record.levels))
+
+    def _maps(self) -> Iterator[FloatMap]:
+        """Each picture's map, in people per cell."""
+        for peak, levels in self._levels():
+            share = np.frombuffer(levels, np.uint8).reshape(self._shape or (0, 0)) / LEVELS
+            yield (peak * share**2).astype(np.float32)
+
+    def _density(self) -> DensityMaps | None:
+        if self._shape is None or not self._has_maps:
+            return None
+        packer, parts = zlib.compressobj(9), []
+        for _, levels in self._levels():
+            parts.append(packer.compress(levels))
         peaks = [float(f"{record.peak:.4g}") for record in self._records]
         return DensityMaps(self._shape, self._reach, peaks, b"".join([*parts, packer.flush()]))
 

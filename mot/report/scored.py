@@ -68,7 +68,7 @@ def scored_series(
     """
     length, pictures, missing = sequence.length, sequence.has_frames, ""
     if preview is None and pictures:
-        preview = _read_again(sequence, out, budget)
+        preview = _read_again(sequence, tracks, out, budget)
     if preview is None:
         preview, missing = without_pictures(length, "the frames are not there.")
     truth = sequence.truth()
@@ -91,10 +91,10 @@ def scored_series(
     )
 
 
-def _read_again(sequence: Sequence, out: Path, budget: Budget) -> Preview:
+def _read_again(sequence: Sequence, tracks: Boxes, out: Path, budget: Budget) -> Preview:
     """The preview of a sequence that was followed without its frames."""
     every = -(-sequence.length // budget.frames)
     with recorder_for(sequence, out, budget, every=every) as recorder:
         for number, image in stream_frames(sequence, size_hw=recorder.size_hw, step=every):
-            recorder.add(number, image)
+            recorder.add(number, image, tracks=tracks.at(number))
         return recorder.finish(title=f"{sequence.name}: pictures")
