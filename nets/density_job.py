@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mot.errors import InputError
 from nets.clip_net import ClipNet
 from nets.clips import ClipBatches
 from nets.curves import draw_curves
@@ -40,7 +41,13 @@ def density_job(
         validation: batches to measure the loss on, or None.
         settings: all of the run.
         run: folder of the run.
+
+    Raises:
+        InputError: the net maps keypoints, of which clips of boxes know nothing.
     """
+    if "keypoints" in settings.net.heads:
+        heads, remedy = " ".join(settings.net.heads), "train it with python -m nets.pose"
+        raise InputError("--heads", "heads that boxes teach", heads, remedy)
     people_per_cell = training.people_per_cell()
     if net.density_head is not None:
         unit = people_per_cell
