@@ -119,7 +119,7 @@ def settings_of(net: str, seed: int, steps: int, home: Path) -> TrainSettings:
             cache=str(home / "cache"),
         ),
         net=net_settings(net),
-        # Colours as they will be when it is judged: a short training under other ones is off by 10 %.
+        # Colours as when it is judged: a short training under others is off by 10 %.
         augment=AugmentSettings(
             crop=(SCENE.height, SCENE.width),
             scale=(0.95, 1.05),
