@@ -370,4 +370,5 @@ def test_public_detections_are_shown_on_the_frames_that_are_there(data, tmp_path
     out = tmp_path / "run"
     assert run("--seq", "near", "--detections", "public", "--out", out, data=data) is None
     page = (out / "report.html").read_text()
-    assert "All 12 frames." in page and page.count("data:image/jpeg") == 1
+    # A picture of all frames, and the slices x-t and y-t.
+    assert "All 12 frames." in page and page.count("data:image/jpeg") == 3

@@ -43,7 +43,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for script in ROOT.glob("*.py"):
         shutil.copy(script, copy)
     blocks = list(BLOCK.finditer((ROOT / "docs" / "extending.md").read_text()))
-    assert len(blocks) == 10
+    assert len(blocks) == 11
     for block in blocks:
         apply(block["code"], copy / block["path"], block["menu"])
     return copy

@@ -13,7 +13,7 @@ from mot.formats.keypoints_json import write_keypoints
 from mot.keypoints import Keypoints
 from mot.scene_settings import SceneSettings
 from nets import pose, pose_data, pose_eval
-from nets.frame_stack import build_net
+from nets.menu import build_net
 from nets.pose_crops import CropWindow, PoseBatches, PoseCropSettings, PoseTargets, person_clip
 from nets.pose_job import keypoint_loss
 from nets.pose_predict import PoseNet, as_heat
