@@ -122,6 +122,11 @@ def shrunk(name: str, arguments: list[str]) -> list[str]:
         "--weights" not in arguments and any("recipes/footfall-" in word for word in arguments)
     ):
         small["--weights"] = IMAGENET
+    if any("recipes/footfall-s" in word for word in arguments):
+        small |= {
+            "--weights": IMAGENET,
+            "--backbone": "resnet18",
+        }  # it has one file
     if any(word.endswith(".onnx") for word in arguments) and "--backend" in small:
         small["--backend"] = "onnx"
     if "synthetic" in arguments:
