@@ -80,7 +80,7 @@ def train_once(seed: int, labelrate: float, steps: int, home: Path) -> Outcome:
     """Train in this process and judge the log's last row."""
     import torch
 
-    from train import run_training
+    from nets.density_run import run_training
 
     torch.set_num_threads(1)
     run = home / f"seed{seed}-labelrate{labelrate:g}-steps{steps}"

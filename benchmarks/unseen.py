@@ -19,9 +19,9 @@ from mot.report.table import print_scores, write_scores_json
 from mot.sequence import list_sequences, open_sequence
 from nets.calibrate import CalibrateFlags, calibrate
 from nets.checkpoint import CHECKPOINT
+from nets.density_run import run_training
 from nets.predict import PredictSettings
 from nets.recipe import TrainSettings, load_recipe
-from train import run_training
 
 PLACES = ("MOT17-02", "MOT17-09", "PETS09", "TUD-Stadtmitte", "KITTI-17")
 

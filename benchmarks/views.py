@@ -138,7 +138,7 @@ def settings_of(net: str, seed: int, steps: int, home: Path) -> TrainSettings:
 
 def train_once(net: str, seed: int, steps: int, home: Path) -> Outcome:
     """Train in this process, then judge."""
-    from train import run_training
+    from nets.density_run import run_training
 
     torch.set_num_threads(1)
     run = home / f"{net}-seed{seed}-steps{steps}"

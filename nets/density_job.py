@@ -19,7 +19,7 @@ from nets.doctor import Doctor
 from nets.loader import load_batches
 from nets.losses import LossSettings, Targets, total_loss
 from nets.recipe import TrainSettings
-from nets.training import Job
+from nets.training import Job, mean_loss
 from nets.weights import save_weights
 
 Batch = tuple[Tensor, Targets]
@@ -73,7 +73,11 @@ def density_job(
         save=save,
         watch=_watcher(frames, settings.loss),
         draw=lambda: draw_curves(run / "log.csv", run / "curves.png"),
-        validate=lambda model: _validate(model, validation, settings.loss, people_per_cell),
+        validate=lambda model: mean_loss(
+            model,
+            validation,
+            lambda maps, targets: total_loss(maps, targets, settings.loss, people_per_cell)[0],
+        ),
     )
 
 
@@ -142,20 +146,3 @@ def _watcher(
         return doctor.update(step, *masses, row["diversity"], row["grad_norm"], row["loss"])
 
     return watch
-
-
-@torch.no_grad()
-def _validate(
-    model: nn.Module, batches: ClipBatches | None, settings: LossSettings, unit: float
-) -> float:
-    """Mean loss over all validation batches; NaN without any."""
-    if batches is None:
-        return float("nan")
-    model.eval()
-    device = next(model.parameters()).device
-    losses = []
-    for number in range(len(batches)):
-        clips, targets = batches[number]
-        maps = model(clips.to(device))
-        losses.append(float(total_loss(maps, targets.to(device), settings, unit)[0]))
-    return sum(losses) / len(losses)

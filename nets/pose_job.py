@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,7 +17,7 @@ from nets.clip_net import ClipNet
 from nets.curves import draw_curves
 from nets.loader import load_batches
 from nets.pose_crops import PoseBatches, PoseTargets
-from nets.training import Job
+from nets.training import Job, mean_loss
 from nets.weights import save_weights
 
 KIND = "pose"  # in a weights file's notes
@@ -80,7 +79,9 @@ def pose_job(
         save=save,
         watch=lambda step, sums, row: [],
         draw=lambda: draw_curves(run / "log.csv", run / "curves.png"),
-        validate=lambda model: _validate(model, validation),
+        validate=lambda model: mean_loss(
+            model, validation, lambda maps, targets: keypoint_loss(maps["keypoints"], targets)
+        ),
     )
 
 
@@ -109,18 +110,3 @@ def _row(sums: dict[str, Any], steps: int) -> dict[str, float]:
         "found_share": sums["found"] / max(sums["points"], 1),
         "grad_norm": sums["grad_norm"] / steps,
     }
-
-
-@torch.no_grad()
-def _validate(model: nn.Module, batches: PoseBatches | None) -> float:
-    """Mean loss over all validation batches; NaN without any."""
-    if batches is None:
-        return float("nan")
-    model.eval()
-    device = next(model.parameters()).device
-    losses = []
-    for number in range(len(batches)):
-        crops, targets = batches[number]
-        logits = model(crops.to(device))["keypoints"]
-        losses.append(float(keypoint_loss(logits, targets.to(device))))
-    return sum(losses) / len(losses)

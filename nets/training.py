@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,36 @@ from nets.checkpoint import CHECKPOINT, State, write_tensors
 from nets.ranks import any_rank, process_group, rank, share_gradients
 from nets.run_log import Log
 from nets.schedule import ScheduleSettings, build_optimiser, hold_stages, optimiser_for
+
+
+class Batches(Protocol):
+    """Batches (inputs, targets) by number; both have `.to(device)`."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, number: int, /) -> Any:
+        """The batch of a number from 0."""
+
+
+@torch.no_grad()
+def mean_loss(net: nn.Module, batches: Batches | None, loss: Callable[[Any, Any], Tensor]) -> float:
+    """Mean loss of a net in evaluation over all validation batches; NaN without any.
+
+    Args:
+        net: that is judged.
+        batches: (inputs, targets) by number, or None.
+        loss: (what the net says of the inputs, targets) → scalar.
+    """
+    if batches is None:
+        return math.nan
+    net.eval()
+    device = next(net.parameters()).device
+    losses = []
+    for number in range(len(batches)):
+        inputs, targets = (part.to(device) for part in batches[number])
+        losses.append(float(loss(net(inputs), targets)))
+    return sum(losses) / len(losses)
 
 
 def choose_device(name: str) -> torch.device:
