@@ -10,19 +10,14 @@
   parameters and T that keeps frames apart (--fuse none), timed in turns in the same process; and,
   for the record, over those of the one that stacks them at the input, one pass for all frames.
 
-Keeps a row per run in a CSV; started again, it goes on where it was stopped.
+Keeps a row per run in a file; started again, it goes on where it was stopped.
 """
 
 import argparse
-import contextlib
-import csv
-import multiprocessing
-import os
 import shutil
 import time
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +25,9 @@ import numpy.typing as npt
 import torch
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
-from benchmarks.convergence import THREAD_VARIABLES
+from benchmarks.rows import rows_of
+from mot.errors import one_line_errors
 from mot.frames import stream_frames
 from mot.scene_settings import SceneSettings
 from mot.sequence import Sequence
@@ -48,6 +43,7 @@ from nets.predict import Predictor, PredictSettings, load_net
 from nets.recipe import DataSettings, TrainSettings
 from nets.schedule import ScheduleSettings
 from nets.settings import NetSettings
+from nets.trial import one_thread, train_quietly
 
 NETS = ("side", "top", "triplane")
 FRAMES = 20
@@ -61,7 +57,6 @@ SCENES = {"train": 48, "val": 12}
 COUNT_BAR, BORDER_BAR, COST_BAR = 0.10, 1.2, 2.0
 WIDTHS = [n / 16 for n in range(1, 65)]  # of the frame-stack net that has as many parameters
 REPEATS = 5
-WHOLE = ("seed", "steps", "dead", "parameters")
 
 
 @dataclass(frozen=True)
@@ -136,30 +131,43 @@ def settings_of(net: str, seed: int, steps: int, home: Path) -> TrainSettings:
     )
 
 
-def train_once(net: str, seed: int, steps: int, home: Path) -> Outcome:
-    """Train in this process, then judge."""
-    from nets.density_run import run_training
+@dataclass(frozen=True)
+class Task:
+    """Which net to train, and where."""
 
-    torch.set_num_threads(1)
-    run = home / f"{net}-seed{seed}-steps{steps}"
+    net: str
+    seed: int
+    steps: int
+    home: Path
+
+    @property
+    def name(self) -> str:
+        """Short, of this task alone."""
+        return f"{self.net}-seed{self.seed}-steps{self.steps}"
+
+
+def train_once(task: Task) -> Outcome:
+    """Train in this process, then judge."""
+    run = task.home / task.name
     shutil.rmtree(run, ignore_errors=True)  # what a stopped benchmark left
     run.mkdir(parents=True)
     start = time.perf_counter()
-    with (run / "stderr.txt").open("w") as log, contextlib.redirect_stderr(log):
-        run_training(settings_of(net, seed, steps, home), run)
-    seconds = time.perf_counter() - start
-    predicted, true = held_out_counts(run / "weights.safetensors", home)
+    with one_thread():
+        train_quietly(settings_of(task.net, task.seed, task.steps, task.home), run)
+        seconds = time.perf_counter() - start
+        predicted, true = held_out_counts(run / "weights.safetensors", task.home)
+        cost = costs(task.net)
     error = np.abs(predicted - true).mean(axis=0)
     ratio = predicted.sum(axis=0) / true.sum(axis=0)
     return Outcome(
-        net,
-        seed,
-        steps,
+        task.net,
+        task.seed,
+        task.steps,
         float(error.mean() / true.mean()),
         float(predicted.sum() / true.sum()),
         int((ratio < DEAD_RATIO).sum()),
         float(error[[0, -1]].mean() / error[MIDDLE].mean()),
-        *costs(net),
+        *cost,
         seconds,
     )
 
@@ -252,43 +260,6 @@ def _ms_per_frame(net: ClipNet, train: bool) -> float:
     return 1000 * (time.process_time() - start) / FRAMES
 
 
-def read_outcomes(path: Path) -> list[Outcome]:
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    known = []
-    for row in rows:
-        numbers = {n: int(t) if n in WHOLE else float(t) for n, t in row.items() if n != "net"}
-        known.append(Outcome(row["net"], **numbers))
-    return known
-
-
-def append_outcome(path: Path, outcome: Outcome) -> None:
-    new = not path.is_file()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Outcome)])
-        if new:
-            writer.writeheader()
-        cells = asdict(outcome)
-        writer.writerow({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in cells.items()})
-
-
-def train_all(tasks: list[tuple[str, int, int]], home: Path, workers: int) -> None:
-    """Train what is not in the CSV yet, several runs at a time."""
-    for name in THREAD_VARIABLES:  # read when a worker loads its libraries
-        os.environ[name] = "1"
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        runs = [pool.submit(train_once, *task, home) for task in tasks]
-        try:
-            for run in tqdm(as_completed(runs), total=len(runs), unit="run", disable=None):
-                append_outcome(home / "views.csv", run.result())
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
 def print_table(outcomes: Iterable[Outcome], nets: Iterable[str]) -> None:
     """Mean and worst over the seeds of each net, beside its bar."""
     known = list(outcomes)
@@ -329,6 +300,7 @@ def print_table(outcomes: Iterable[Outcome], nets: Iterable[str]) -> None:
     Console(width=200).print(table)
 
 
+@one_line_errors
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=NETS)
@@ -337,15 +309,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/views"))
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     for split, count in SCENES.items():  # once, before several processes want them
         ensure_scenes(args.out, count, split=split, settings=SCENE)
-    tasks = [(net, s, args.steps) for s in range(1, args.seeds + 1) for net in args.nets]
-    log = args.out / "views.csv"
-    done = {(o.net, o.seed, o.steps) for o in read_outcomes(log)}
-    train_all([task for task in tasks if task not in done], args.out, args.workers)
-    asked = [o for o in read_outcomes(log) if (o.net, o.seed, o.steps) in set(tasks)]
-    print_table(asked, args.nets)
+    seeds = range(1, args.seeds + 1)
+    tasks = [Task(net, seed, args.steps, args.out) for seed in seeds for net in args.nets]
+    rows = rows_of(train_once, {t.name: t for t in tasks}, Outcome, args.out, args.workers)
+    print_table(rows.values(), args.nets)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class LossSettings:
     loss: tuple[str, ...] = ("mse", "count")
     """Losses on the density map, added up: mse, l1, focal, count."""
     labelrate: float = 30.0
-    """Gain on the label map. Changes units only, unless --raw-loss is given."""
+    """Gain on the label map under --raw-loss; without it, it cancels and changes nothing."""
     label: str = "gaussian"
     """Kind of label map: quadratic, gaussian, adaptive, half, point or box."""
     curriculum: tuple[str, ...] = ()
@@ -164,18 +164,18 @@ def density_loss(
 ) -> Tensor:
     """Loss between density maps (B, T, h, w) in people per cell; a scalar.
 
-    Normalised, both maps are multiplied by labelrate and divided by labelrate × `unit`, the mean
-    people per cell over the training data, the loss is a mean over a frame's valid cells, and every
-    frame of the clip weighs the same: learning rate and labelrate are independent.
+    Normalised, both maps are divided by `unit`, the mean people per cell over the training data
+    (labelrate, a factor of map and unit alike, cancels), the loss is a mean over a frame's valid
+    cells, and every frame of the clip weighs the same.
     Raw, the map in label units enters as it is and cells are added up, as in 2019.
     """
     expect(predicted, "B T h w", "density")
     losses = [DENSITY_LOSSES[name] for name in settings.loss]
-    difference = settings.labelrate * predicted - settings.labelrate * target
     if settings.raw_loss:
-        sums = [loss.of(difference, valid) for loss in losses]
+        error = settings.labelrate * (predicted - target)
+        sums = [loss.of(error, valid) for loss in losses]
         return torch.stack(sums).sum(dim=0).mean()
-    error = difference / (settings.labelrate * unit)
+    error = (predicted - target) / unit
     cells = valid.sum(dim=(-2, -1)).clamp(min=1)
     means = [loss.share * loss.of(error, valid) / cells for loss in losses]
     return torch.stack(means).sum(dim=0).mean()

@@ -78,8 +78,8 @@ def run_trial(trial: Trial) -> Finding:
     shutil.rmtree(trial.run, ignore_errors=True)
     trial.run.mkdir(parents=True)
     clips = held_out_clips(trial.settings)
-    with _one_thread():
-        finite = _train(trial)
+    with one_thread():
+        finite = train_quietly(trial.settings, trial.run)
         found = measure(load_net(trial.run / WEIGHTS).net, clips)
     _write_sample(trial.run / SAMPLE, found)
     _tidy(trial)
@@ -98,11 +98,18 @@ def run_trial(trial: Trial) -> Finding:
     )
 
 
-def _train(trial: Trial) -> bool:
-    """Train, what it says kept in a file; returns whether all steps could be taken."""
-    with (trial.run / OUTPUT).open("w") as output, contextlib.redirect_stderr(output):
+def train_quietly(settings: TrainSettings, run: Path) -> bool:
+    """Train into a folder, what it says kept in a file there.
+
+    Returns:
+        Whether all steps could be taken; a loss that is not finite ends a training early.
+
+    Raises:
+        InputError: settings or data that cannot be used.
+    """
+    with (run / OUTPUT).open("w") as output, contextlib.redirect_stderr(output):
         try:
-            run_training(trial.settings, trial.run)
+            run_training(settings, run)
         except InputError as error:
             if not isinstance(error.__cause__, ArithmeticError):
                 raise
@@ -148,7 +155,7 @@ def _tidy(trial: Trial) -> None:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Small nets gain nothing from more, and sums of more threads differ in the last bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

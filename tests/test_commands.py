@@ -69,7 +69,10 @@ SMALL: dict[str, dict[str, str | None]] = {
     "benchmarks.association": {"--people": "5", "--growth": "5", "--frames": "4", "--repeats": "1"},
     "benchmarks.linker": {"--people": "5", "--frames": "4"},
     "benchmarks.inference": {"--size": "32 64", "--repeats": "1"},
-    "benchmarks.convergence": {"--seeds": "1", "--steps": "2", "--workers": "1"},
+    "benchmarks.occluded": {
+        **{"--seeds": "1", "--steps": "2", "--workers": "1", "--nets": "stacked"},
+        **{"--scenes": "2", "--data": "DIR"},
+    },
     "benchmarks.views": {"--seeds": "1", "--steps": "2", "--workers": "1", "--nets": "side"},
     "benchmarks.memory": {"--frames": "1100", "--people": "2"},
 }
