@@ -33,13 +33,21 @@ class PlaneConv(nn.Module):
         dilation: of the kernel along the picture's axis.
         before: cells that the first strip lies outside of the picture.
         rows_as_channels: the plane is (T, w).
+        time_padding: of the clip's ends, edge or zeros.
     """
 
     def __init__(
-        self, channels: int, strip: int, *, dilation: int, before: int, rows_as_channels: bool
+        self,
+        channels: int,
+        strip: int,
+        *,
+        dilation: int,
+        before: int,
+        rows_as_channels: bool,
+        time_padding: str = "edge",
     ) -> None:
         super().__init__()
-        self.strip, self.before = strip, before
+        self.strip, self.before, self.time_padding = strip, before, time_padding
         # Channels come last, and last but one the axis that becomes channels.
         self.order = (0, 3, 2, 1) if rows_as_channels else (0, 2, 3, 1)
         self.back = (0, 3, 2, 1) if rows_as_channels else (0, 3, 1, 2)
@@ -65,7 +73,7 @@ class PlaneConv(nn.Module):
         # (B, T, h, strips, strip · c) → (B · strips, T, h, strip · c): channels stay last.
         cut = padded.reshape(-1, frames, height, strips, wide).permute(0, 3, 1, 2, 4)
         plane = cut.reshape(-1, frames, height, wide).permute(0, 3, 1, 2)
-        seen: Tensor = self.conv(beside_time(plane, 2)).permute(0, 2, 3, 1)
+        seen: Tensor = self.conv(beside_time(plane, 2, self.time_padding)).permute(0, 2, 3, 1)
         whole = seen.reshape(-1, strips, frames, height, wide).permute(0, 2, 3, 1, 4)
         cells = whole.reshape(count, height, -1, channels).narrow(2, self.before, width)
         return cells.permute(self.back)
@@ -80,5 +88,6 @@ def plane_blocks(settings: NetSettings, *, rows_as_channels: bool) -> Iterator[T
             dilation=DILATIONS[number % len(DILATIONS)],
             before=settings.strip // 2 * (number % 2),
             rows_as_channels=rows_as_channels,
+            time_padding=settings.time_padding,
         )
-        yield TimeBlock(settings.neck_channels, settings.view_channels, plane)
+        yield TimeBlock(settings, plane)

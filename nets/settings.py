@@ -14,6 +14,7 @@ VIEW_FROM = ("pixels", "features", "density")
 HEADS = ("density", "centre", "box", "motion", "seg", "keypoints")
 DEEPEST_STRIDES = (8, 16, 32)
 OUTPUT_STRIDES = (4, 8, 16, 32)
+PADDINGS = ("edge", "zeros")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ class NetSettings:
     """Blocks over time of side, top and triplane; each sees one frame further to either side."""
     view_channels: int = 8
     """Channels per cell inside the blocks of side, top and triplane."""
+    view_shortcut: bool = True
+    """Add what enters such a block to what leaves it; off as in 2019."""
+    time_padding: str = "edge"
+    """Beyond a clip's ends stands for such a block: edge, the end's frame, or zeros, as in 2019."""
     strip: int = 16
     """Cells of width (side) or height (top) that become channels together."""
 
@@ -103,6 +108,7 @@ class NetSettings:
         require("view_blocks", self.view_blocks >= 1, "at least 1")
         require("view_channels", self.view_channels >= 1, "at least 1")
         require("strip", self.strip >= 2, "at least 2 cells")
+        require("time_padding", self.time_padding in PADDINGS, f"one of {', '.join(PADDINGS)}")
 
     def _check_heads(self) -> None:
         known = bool(self.heads) and set(self.heads) <= set(HEADS)

@@ -26,9 +26,9 @@ class TriPlaneConv(nn.Module):
     three frames before they run: the middle frame meets a 3×3 kernel, its neighbours a cross.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, time_padding: str = "edge") -> None:
         super().__init__()
-        self.channels = channels
+        self.channels, self.time_padding = channels, time_padding
         shape = (channels, channels, KERNEL, KERNEL)
         self.space, self.side, self.top = (nn.Parameter(torch.empty(shape)) for _ in PLANES)
         self.gates = nn.Parameter(torch.zeros(len(PLANES), channels))
@@ -49,10 +49,10 @@ class TriPlaneConv(nn.Module):
         return middle + F.pad(side[..., None], (1, 1)) + F.pad(top[..., None, :], (0, 0, 1, 1))
 
     def forward(self, features: Tensor, frames: int) -> Tensor:
-        """Map (B·T, c, h, w) to the same shape; the first and last frame stand for those beyond."""
+        """Map (B·T, c, h, w) to the same shape."""
         count, channels, height, width = features.shape
         clips = features.permute(0, 2, 3, 1).reshape(-1, frames, height, width, channels)
-        padded = beside_time(clips, 1)
+        padded = beside_time(clips, 1, self.time_padding)
         near = [padded.narrow(1, shift, frames) for shift in range(KERNEL)]
         stacked = torch.cat(near, dim=-1).reshape(count, height, width, KERNEL * channels)
         # Reshaped to numbers, not to lengths: an exported graph must know a kernel's shape.
@@ -65,9 +65,9 @@ class TriPlane(ViewNet):
     """Trunk and neck per frame, tri-plane blocks, heads; see `nets.view_net.ViewNet`."""
 
     def __init__(self, settings: NetSettings) -> None:
-        channels, inner = settings.neck_channels, settings.view_channels
         blocks = (
-            TimeBlock(channels, inner, TriPlaneConv(inner)) for _ in range(settings.view_blocks)
+            TimeBlock(settings, TriPlaneConv(settings.view_channels, settings.time_padding))
+            for _ in range(settings.view_blocks)
         )
         super().__init__(settings, blocks, light=False)
 

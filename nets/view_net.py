@@ -15,6 +15,7 @@ from mot.shapes import expect
 from nets.backbones import build_backbone
 from nets.clip_net import ClipNet
 from nets.heads import DensityHead, Heads, Neck, conv_norm_relu
+from nets.layers import Layers
 from nets.settings import NetSettings
 
 FIRST_STAGE = "heads.maps.density."  # a frame net's density head, as its weights name it
@@ -51,8 +52,8 @@ class ViewNet(ClipNet):
         self.neck = Neck(finer_first, channels, expand=None, frames=settings.frames, norm=norm)
         self.first_stage: DensityHead | None = None
         if settings.view_from == "density":
-            self.first_stage = DensityHead(channels, 1, activation=settings.activation)
-            self.lift = conv_norm_relu(1, channels)
+            self.first_stage = DensityHead(channels, 1, activation=settings.activation, norm=norm)
+            self.lift = conv_norm_relu(1, channels, norm=norm)
         self.blocks = nn.ModuleList(blocks)
         self.heads = Heads(
             settings.heads,
@@ -104,33 +105,44 @@ class ViewNet(ClipNet):
 class TimeBlock(nn.Module):
     """Residual bottleneck around a convolution over time; nothing but a shortcut before training.
 
+    Without its shortcut (`view_shortcut`) it is three layers in a row that start at random.
+
     Args:
-        channels: of the features.
-        inner: of the convolution.
-        over_time: takes (features (B·T, inner, h, w), T) and returns the same shape.
+        settings: of the net.
+        over_time: takes (features (B·T, view_channels, h, w), T) and returns the same shape.
     """
 
-    def __init__(self, channels: int, inner: int, over_time: nn.Module) -> None:
+    def __init__(self, settings: NetSettings, over_time: nn.Module) -> None:
         super().__init__()
-        self.reduce = conv_norm_relu(channels, inner, 1)
+        channels, inner = settings.neck_channels, settings.view_channels
+        self.reduce = conv_norm_relu(channels, inner, 1, settings.neck_norm)
         self.over_time = over_time
-        self.norm = nn.BatchNorm2d(inner)
+        self.norm = Layers(norm=settings.neck_norm).normaliser(inner)
         self.expand = nn.Conv2d(inner, channels, 1, bias=False)
-        nn.init.zeros_(self.expand.weight)
+        self.shortcut = settings.view_shortcut
+        if self.shortcut:
+            nn.init.zeros_(self.expand.weight)
+        else:
+            nn.init.kaiming_normal_(self.expand.weight, nonlinearity="relu")
 
     def forward(self, features: Tensor, frames: int) -> Tensor:
         """Map (B·T, C, h, w) to the same shape."""
         seen = self.over_time(self.reduce(features), frames)
-        added: Tensor = features + self.expand(torch.relu(self.norm(seen)))
-        return added
+        found: Tensor = self.expand(torch.relu(self.norm(seen)))
+        return features + found if self.shortcut else torch.relu(found)
 
 
-def beside_time(features: Tensor, dim: int) -> Tensor:
-    """Repeat the first and the last frame along axis `dim`: what a kernel of 3 sees beyond them.
+def beside_time(features: Tensor, dim: int, padding: str) -> Tensor:
+    """Put a frame before the first and one behind the last along axis `dim`, for a kernel of 3.
 
-    Zeros there would tell a net which frames are at the block's ends, and nothing else would: the
-    nets of 2019 learned just that.
+    Args:
+        features: with the frames along `dim`.
+        dim: the axis.
+        padding: edge (the first and the last frame again) or zeros, which tell a net which frames
+            are at the block's ends, whatever they show.
     """
     count = features.shape[dim]
     first, last = features.narrow(dim, 0, 1), features.narrow(dim, count - 1, 1)
+    if padding == "zeros":
+        first, last = torch.zeros_like(first), torch.zeros_like(last)
     return torch.cat([first, features, last], dim=dim)

@@ -84,6 +84,26 @@ def test_a_film_that_stands_still_has_no_border_at_all(net):
     torch.testing.assert_close(maps, maps[:, :1].expand_as(maps), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("net", VIEWS)
+@torch.no_grad()
+def test_zeros_beyond_the_ends_give_a_film_that_stands_still_a_border(net):
+    built = tiny(net, time_padding="zeros", view_blocks=2)
+    maps = built(clips(1).expand(-1, 9, -1, -1, -1))["centre"][0]
+    change = (maps - maps[4]).abs().amax(dim=(1, 2, 3))
+    inner = change[2:-2]  # two blocks see two frames to either side
+    assert change[[0, -1]].min() > 100 * inner.max()
+
+
+@pytest.mark.parametrize("net", VIEWS)
+@torch.no_grad()
+def test_without_its_shortcut_a_block_that_says_nothing_lets_nothing_through(net):
+    for shortcut, same in ((True, False), (False, True)):
+        built = tiny(net, view_shortcut=shortcut, view_blocks=1)
+        torch.nn.init.zeros_(built.blocks[0].expand.weight)
+        one, other = (built(clips(seed=seed))["centre"] for seed in (1, 2))
+        assert torch.equal(one, other) is same
+
+
 @pytest.mark.parametrize("before", [0, 2])
 @torch.no_grad()
 def test_the_plane_is_time_and_height_and_its_channels_are_a_strip_of_columns(before):
