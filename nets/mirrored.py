@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from nets.averaged import mean_maps
 from nets.runner import Batch, Maps, Runner
 
 FloatMaps = npt.NDArray[np.float32]
@@ -18,16 +19,13 @@ def mirrored(runner: Runner) -> Runner:
     """A runner that takes twice the time and returns the mean over a batch and its mirror image.
 
     Batches are (B, T, 3, H, W), their width a multiple of the net's stride, so that cells fall on
-    cells; maps are (B, T, C, h, w). Box distances are averaged as logarithms, as the net learns
-    them.
+    cells; maps are (B, T, C, h, w).
     """
 
     def run(batch: Batch) -> Maps:
         straight = runner(batch)
         turned = runner(np.ascontiguousarray(batch[..., ::-1]))
-        return {
-            name: _mean(name, maps, _turn(name, turned[name])) for name, maps in straight.items()
-        }
+        return mean_maps([straight, {name: _turn(name, maps) for name, maps in turned.items()}])
 
     return Runner(f"{runner.name}, mirrored", run, parallel=runner.parallel)
 
@@ -38,8 +36,3 @@ def _turn(name: str, maps: FloatMaps) -> FloatMaps:
     if name in SWAPS:
         back = back[:, :, SWAPS[name]]
     return back * SIGNS[name] if name in SIGNS else back
-
-
-def _mean(name: str, one: FloatMaps, other: FloatMaps) -> FloatMaps:
-    mean = np.sqrt(one * other) if name == "box" else (one + other) / 2
-    return mean.astype(np.float32, copy=False)

@@ -23,6 +23,7 @@ from mot.boxes import Boxes
 from mot.errors import InputError, require_setting
 from mot.images import resize
 from mot.shapes import expect
+from nets.averaged import averaged
 from nets.backends import FILES, Engine, make_runner, read_metadata
 from nets.clip_net import ClipNet
 from nets.menu import build_net
@@ -48,6 +49,8 @@ class PredictSettings:
     """Frames that neighbouring windows share, 0 .. T − 1; more = slower, steadier."""
     flip: bool = False
     """Look at the mirror image of every frame too and average: twice the work."""
+    beside: tuple[str, ...] = ()
+    """Weights of more nets of the same shape, whose maps are averaged with those of --weights."""
     min_score: float = 0.1
     """Centres below this score, before calibration, are dropped; the linker wants weak ones too."""
     nms_iou: float = 0.6
@@ -191,8 +194,20 @@ class Predictor:
             expected = f"0 .. {self.frames - 1} (the net's T is {self.frames})"
             raise InputError("--overlap", expected, settings.overlap, "choose a smaller overlap")
         self.settings, self.engine = settings, settings.engine
-        runner = runner or make_runner(trained.model, self.engine)
+        others = (self._beside(weights, trained) for weights in settings.beside)
+        runner = averaged([runner or make_runner(trained.model, self.engine), *others])
         self.runner = mirrored(runner) if settings.flip else runner
+
+    def _beside(self, weights: str, trained: TrainedNet) -> Runner:
+        """Another net, which must give the same maps."""
+        other = load_net(weights)
+        expected, got = (
+            "T {}, stride {}, heads {}".format(s.frames, s.stride, " ".join(s.heads))
+            for s in (trained.notes.settings, other.notes.settings)
+        )
+        if expected != got:
+            raise InputError(f"--beside {weights}", expected, got, "name a net of the same shape")
+        return make_runner(other.model, self.engine)
 
     @property
     def backend(self) -> str:
