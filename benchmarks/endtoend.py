@@ -37,6 +37,7 @@ from rich.table import Table
 from mot.annotations import ResultWriter
 from mot.boxes import Boxes
 from mot.counting import Counter
+from mot.errors import InputError
 from mot.footage import Footage, footage_of
 from mot.frames import stream_frames
 from mot.sequence import Sequence, open_video
@@ -118,9 +119,17 @@ class Peer:
     track_thresh: float | None = None
 
     def follow(self, video: Path, frames: int, out: Path) -> int:
-        """Follow so many frames (0 = all) into a result file; returns the rows written."""
-        from boxmot import create_tracker
-        from boxmot.trackers import TrackerSpec
+        """Follow so many frames (0 = all) into a result file; returns the rows written.
+
+        Raises:
+            InputError: boxmot is not installed.
+        """
+        try:
+            from boxmot import create_tracker
+            from boxmot.trackers import TrackerSpec
+        except ImportError as error:
+            remedy = "install it as benchmarks/requirements.txt says"
+            raise InputError("peers", "boxmot", "it is not installed", remedy) from error
 
         sequence = open_video(video)
         footage = footage_of(sequence, max_frames=frames)

@@ -19,6 +19,7 @@ from rich.table import Table
 from benchmarks.endtoend import Peer, find_peers
 from benchmarks.unseen import PLACES
 from mot.annotations import read_results
+from mot.errors import one_line_errors
 from mot.scoring import SequenceScores, score_sequence
 from mot.sequence import Sequence, list_sequences, open_sequence
 
@@ -36,6 +37,7 @@ def scores_of(peer: Peer, sequence: Sequence, out: Path) -> SequenceScores:
     return score_sequence(sequence.truth(), tracks, length=sequence.length, name=sequence.name)
 
 
+@one_line_errors
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--truth", type=Path, required=True, help="folder of the sequences")

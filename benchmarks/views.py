@@ -53,7 +53,7 @@ SCENE = SceneSettings(
     width=96, height=64, people=9, min_height=14, max_height=26, frames=60,
     lighting=0.3, clutter=2, occluders=0, shadows=0.2, noise=2,
 )  # fmt: skip
-SCENES = {"train": 48, "val": 12}
+SCENES = {"train": 96, "val": 12}
 COUNT_BAR, BORDER_BAR, COST_BAR = 0.10, 1.2, 2.0
 WIDTHS = [n / 16 for n in range(1, 65)]  # of the frame-stack net that has as many parameters
 REPEATS = 5
@@ -305,7 +305,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=NETS)
     parser.add_argument("--seeds", type=int, default=5, help="seeds 1 to this")
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=1800)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/views"))
     args = parser.parse_args()
