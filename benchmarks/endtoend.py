@@ -129,7 +129,7 @@ class Peer:
             from boxmot.trackers import TrackerSpec
         except ImportError as error:
             remedy = "install it as benchmarks/requirements.txt says"
-            raise InputError("peers", "boxmot", "it is not installed", remedy) from error
+            raise InputError("peers", "boxmot", "no such package", remedy) from error
 
         sequence = open_video(video)
         footage = footage_of(sequence, max_frames=frames)

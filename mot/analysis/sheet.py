@@ -24,6 +24,8 @@ TILE_WIDTH = 640  # pixels
 COLUMNS = 4
 CAPTION = 26  # pixels of the line over a tile
 LETTERS = 0.5
+NOTE_LETTERS = 0.35  # of the numbers at boxes
+NOTE_PX = 14  # of such a number's line
 GAP = 6
 QUALITY = 92
 DARK = 24  # grey of the ground
@@ -111,6 +113,8 @@ def _tiles(
 def draw_errors(image: Image, scene: ScoredScene, frame: int) -> Image:
     """Draw matched boxes thin, and errors over them.
 
+    A false box has its score below its left corner, a missed person the visible share, if known.
+
     Args:
         image: uint8 (H, W, 3) RGB, of any size.
         scene: whose frame it is.
@@ -125,9 +129,26 @@ def draw_errors(image: Image, scene: ScoredScene, frame: int) -> Image:
         draw_boxes(canvas, here, labels=False, thickness=thickness, colour=colour, in_place=True)
 
     draw(scene.tracks[listed.pairs[:, 1]], MATCHED, 1)
-    draw(scene.tracks[listed.false], FALSE, 2)
-    draw(scene.truth[listed.missed], MISSED, 2)
+
+    def note(boxes: Boxes, told: str) -> None:
+        here = boxes.at(frame).scaled(*scale)
+        for (left, _, _, bottom), value in zip(here.ltrb, getattr(here, told), strict=True):
+            if value > 0:  # a filled gap has no score, and some truths no visibility
+                draw_text(
+                    canvas,
+                    f"{value:.2f}",
+                    left=round(float(left)),
+                    top=min(round(float(bottom)), len(canvas) - NOTE_PX),
+                    scale=NOTE_LETTERS,
+                    in_place=True,
+                )
+
+    false, missed = scene.tracks[listed.false], scene.truth[listed.missed]
+    draw(false, FALSE, 2)
+    draw(missed, MISSED, 2)
     draw(scene.truth[listed.switched], SWITCHED, 3)
+    note(missed, "visibility")
+    note(false, "score")
     return canvas
 
 
@@ -142,7 +163,8 @@ def _heading(width: int, scene: ScoredScene, counts: Counts, shown: int) -> Imag
     """Three lines over the sheet: what it shows, all errors, and what the colours mean."""
     missed, false, switched = counts.sum(axis=1).tolist()
     what = f"{scene.name}: the {shown} worst of {scene.prepared.length} frames, {APART_S} s apart"
-    all_errors = f"in all frames {missed} missed, {false} false, {switched} switched"
+    told = f"{missed} missed (visible share), {false} false (score), {switched} switched"
+    all_errors = f"in all frames {told}"
     legend, left = _strip(width), 8
     for name, colour in LEGEND.items():
         cv2.rectangle(legend, (left, 6), (left + 12, CAPTION - 8), colour, 2)

@@ -115,6 +115,24 @@ def test_errors_have_the_colours_of_their_kinds(scene):
     assert at(3, 30, 20) == (90, 90, 90) and (grey == 90).all()
 
 
+def test_false_boxes_have_their_scores_below_them(scene):
+    sequence = open_sequence(scene)
+    grey = np.full((480, 640, 3), 90, np.uint8)
+
+    def plain(score):
+        boxes = flawed(sequence)
+        false = boxes.id == 5
+        assert false.sum() == 1
+        scored = boxes.with_columns(score=np.where(false, score, 0.0))
+        errors = ScoredScene.of(
+            "scene", sequence.truth(), scored, length=12, size_hw=(48, 64), fps=25.0
+        )
+        drawn = draw_errors(grey, errors, 3)
+        return (drawn[470:, 205:225] == 90).sum()  # within the box, whose edge is the frame's
+
+    assert plain(0.8) < plain(0.0)
+
+
 def test_the_worst_frames_lie_apart():
     counts = np.array([[0, 3, 4, 5, 1, 0, 1], [0, 0, 1, 0, 0, 0, 1]])
     assert worst_frames(counts, 9, 2) == [3, 7, 5]
