@@ -6,6 +6,7 @@ highest peaks, which say where.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -49,12 +50,15 @@ class HeldOut:
 
     Attributes:
         f1: 2 TP / (2 TP + FP + FN) of people, over all frames.
-        skill: 1 − Σ (predicted − true)² / Σ (mean − true)² over the density map (the mask, or the
-            centre map, of a net without one): 0 is worth as much as the best constant.
+        mass_ratio: Σ predicted / Σ true, over the density map (the mask, or the centre map, of a
+            net without one).
+        skill: 1 − Σ (predicted − true)² / Σ (mean − true)² over the same map: 0 is worth as much
+            as the best constant.
         shown: an example.
     """
 
     f1: float
+    mass_ratio: float
     skill: float
     shown: Shown
 
@@ -94,12 +98,14 @@ def measure(net: ClipNet, clips: ClipBatches) -> HeldOut:
     device = next(net.parameters()).device
     hits = np.zeros(3)
     error = spread = 0.0
+    masses = np.zeros(2)
     shown: Shown | None = None
     for number in range(len(clips)):
         images, targets = clips[number]
         maps = {name: value.cpu().numpy() for name, value in net(images.to(device)).items()}
         predicted, truth, valid = _main_map(maps, targets)
         error += float((np.square(predicted - truth) * valid).sum())
+        masses += (predicted * valid).sum(), (truth * valid).sum()
         mean = (truth * valid).sum() / max(valid.sum(), 1)
         spread += float((np.square(mean - truth) * valid).sum())
         for index, clip in enumerate(clips.clips(number)):
@@ -113,7 +119,8 @@ def measure(net: ClipNet, clips: ClipBatches) -> HeldOut:
         raise InputError("held-out clips", "a batch or more", "none", "raise the count")
     both = 2 * hits[0] + hits[1] + hits[2]
     f1 = 2 * hits[0] / both if both else 1.0
-    return HeldOut(float(f1), 1 - error / spread if spread else 0.0, shown)
+    ratio = float(masses[0] / masses[1]) if masses[1] else math.nan
+    return HeldOut(float(f1), ratio, 1 - error / spread if spread else 0.0, shown)
 
 
 def _main_map(maps: dict[str, FloatMap], targets: Targets) -> tuple[FloatMap, FloatMap, FloatMap]:

@@ -32,6 +32,7 @@ MEASURES = tuple(f.name for f in fields(Finding))
 # After M. Okabe and K. Ito, "Color universal design", 2008: the colour-blind tell them apart.
 COLOURS = dict(zip(VERDICTS, ("#009e73", "#56b4e9", "#e69f00", "#000000", "#d55e00"), strict=True))
 TILE_IN = (1.1, 0.42)  # width and height of a tile
+MOST_RATIO = 2.0  # of predicted over true people that is drawn
 GRID_COLUMNS = 6  # a table with more values across than this would not fit a page
 
 
@@ -172,10 +173,16 @@ def draw_table(table: pd.DataFrame, across: str | None, picture: Path) -> None:
 
 
 def examples(table: pd.DataFrame, runs: Path) -> list[tuple[str, Path]]:
-    """One training of each verdict whose folder is there: (what it is, folder)."""
+    """One training of each verdict whose folder is there: (what it is, folder).
+
+    The plainest: of those that converge the one that finds most, of others the one with most dead
+    frames.
+    """
     chosen: list[tuple[str, Path]] = []
     for verdict in VERDICTS:
-        for _, row in table[table["verdict"] == verdict].iterrows():
+        by = "f1" if verdict == VERDICTS[0] else "dead"
+        alike = table[table["verdict"] == verdict]
+        for _, row in alike.sort_values(by, ascending=False, kind="stable").iterrows():
             folder = runs / row[KEY]
             if (folder / SAMPLE).is_file():
                 names = ", ".join(f"{name} {row[name]}" for name in axes_of(table))
@@ -185,7 +192,10 @@ def examples(table: pd.DataFrame, runs: Path) -> list[tuple[str, Path]]:
 
 
 def draw_in_time(chosen: Many[tuple[str, Path]], picture: Path) -> None:
-    """Draw the mass ratio of every frame of the clip over the steps, a panel a training."""
+    """Draw the mass ratio of every frame of the clip over the steps, a panel a training.
+
+    Ratios above `MOST_RATIO` lie on the upper edge.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 0.6 + 1.7 * len(chosen)), layout="constrained")
@@ -193,9 +203,10 @@ def draw_in_time(chosen: Many[tuple[str, Path]], picture: Path) -> None:
     for axes, (title, folder) in zip(panels, chosen, strict=True):
         log = read_log(folder)
         for name in [name for name in log if name.startswith(RATIO)]:
-            axes.plot(log["step"], log[name], label=f"frame {name.removeprefix(RATIO)}", lw=1.2)
+            ratio = log[name].clip(upper=MOST_RATIO)
+            axes.plot(log["step"], ratio, label=f"frame {name.removeprefix(RATIO)}", lw=1.2)
         axes.axhspan(0.9, 1.1, color="0.9", zorder=0)
-        axes.set(ylim=(0, 2), ylabel="mass ratio")
+        axes.set(ylim=(-0.04, MOST_RATIO + 0.04), ylabel="mass ratio")
         axes.set_title(title, fontsize=9, loc="left")
     panels[0].legend(fontsize="small", ncols=5)
     panels[-1].set_xlabel("step")

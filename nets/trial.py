@@ -120,15 +120,16 @@ def train_quietly(settings: TrainSettings, run: Path) -> bool:
 
 def _measures(run: Path, finite: bool, found: HeldOut) -> tuple[int, Measures]:
     """Steps that the log knows, and what it and the held-out clips say."""
+    held_out = found.mass_ratio, found.skill, found.f1
     try:
         log = read_log(run)
     except InputError:
         if finite:
             raise
-        return 0, Measures([], math.nan, math.nan, finite, found.skill, found.f1)
+        return 0, Measures([], math.nan, math.nan, finite, *held_out)
     ratios = [float(log[name].iloc[-1]) for name in log if name.startswith(RATIO)]
     first, last = log["loss"].head(ENDS_ROWS).mean(), log["loss"].tail(ENDS_ROWS).mean()
-    measures = Measures(ratios, float(first), float(last), finite, found.skill, found.f1)
+    measures = Measures(ratios, float(first), float(last), finite, *held_out)
     return int(log["step"].iloc[-1]), measures
 
 

@@ -1,9 +1,10 @@
 """What became of a training, in one word, told by what was measured at its end.
 
-- `diverges`: a loss or gradient was not finite, the loss ended above `RISEN` times what it was at
-  the start, or a frame's mass ratio (predicted over true people) above `TOO_MUCH`.
-- `collapses`: every one of the T frames is dead: its mass ratio is below `DEAD_RATIO` of the
-  doctor, 0.05. The picture is black.
+- `diverges`: a loss or gradient was not finite, or the loss ended above `RISEN` times what it was
+  at the start.
+- `collapses`: the picture is black: the mass ratio (predicted over true people) of every one of the
+  T frames, or that of all held-out clips, is below `DEAD_RATIO` of the doctor, 0.05.
+- `diverges` too: a frame's mass ratio above `TOO_MUCH`.
 - `converges`: every frame's mass ratio lies in `BAND`, and people are found on held-out clips: F1
   of `GOOD_F1` or more, with a squared error below that of the best picture of one value by
   `LEARNS` or more (the skill).
@@ -11,7 +12,8 @@
   masses are off, or people are missed.
 - `stalls`: the rest: alive, but hardly better than one grey value for everything.
 
-Checked in this order. Mass ratios are the log's last ones, which look back about 100 steps.
+Checked in this order. Mass ratios of frames are the log's last ones, which look back about 100
+steps; a net that went black since shows on the held-out clips.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ class Measures:
             where nobody was there.
         first_loss, last_loss: means over the log's first and last rows.
         finite: whether every step could be taken.
+        held_out_ratio: predicted over true people, on held-out clips.
         skill: 1 − squared error over that of the best constant, on held-out clips.
         f1: of people found, on held-out clips.
     """
@@ -47,6 +50,7 @@ class Measures:
     first_loss: float
     last_loss: float
     finite: bool
+    held_out_ratio: float
     skill: float
     f1: float
 
@@ -64,11 +68,12 @@ class Measures:
 def verdict_of(measures: Measures) -> str:
     """Say which of `VERDICTS` it is; see the top of this file."""
     ratios = [ratio for ratio in measures.ratios if not math.isnan(ratio)]
-    risen = measures.last_loss > RISEN * measures.first_loss
-    if not measures.finite or risen or max(ratios, default=0.0) > TOO_MUCH:
+    if not measures.finite or measures.last_loss > RISEN * measures.first_loss:
         return "diverges"
-    if ratios and measures.dead == len(ratios):
+    if (ratios and measures.dead == len(ratios)) or measures.held_out_ratio < DEAD_RATIO:
         return "collapses"
+    if max(ratios, default=0.0) > TOO_MUCH:
+        return "diverges"
     in_band = all(BAND[0] <= ratio <= BAND[1] for ratio in ratios)
     if not measures.skill >= LEARNS:  # NaN is no skill
         return "stalls"

@@ -12,8 +12,8 @@ from nets.verdict import Measures, verdict_of
 NOBODY = np.zeros((0, 4), np.float32)
 
 
-def judged(ratios=(1.0, 0.9, 1.1), first=2.0, last=1.0, finite=True, skill=0.5, f1=0.7):
-    return verdict_of(Measures(ratios, first, last, finite, skill, f1))
+def judged(ratios=(1.0, 0.9, 1.1), first=2.0, last=1.0, finite=True, held=1.0, skill=0.5, f1=0.7):
+    return verdict_of(Measures(ratios, first, last, finite, held, skill, f1))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,11 @@ def judged(ratios=(1.0, 0.9, 1.1), first=2.0, last=1.0, finite=True, skill=0.5, 
         ({"skill": -3.0, "f1": 0.0}, "stalls"),
         ({"ratios": (0.01, 0.0, 0.04)}, "collapses"),
         ({"ratios": (0.01, math.nan, 0.04)}, "collapses"),
+        ({"held": 0.04, "skill": -0.2, "f1": 0.0}, "collapses"),
+        ({"held": 0.0, "ratios": (30.0, 1.0, 1.0)}, "collapses"),
+        ({"held": math.nan}, "converges"),
         ({"last": 7.0}, "diverges"),
+        ({"last": 7.0, "held": 0.0}, "diverges"),
         ({"ratios": (1.0, 12.0, 1.0)}, "diverges"),
         ({"finite": False}, "diverges"),
         ({"finite": False, "ratios": (0.0, 0.0, 0.0)}, "diverges"),
@@ -41,8 +45,8 @@ def test_a_verdict_follows_from_what_was_measured(changes, verdict):
 
 
 def test_dead_frames_are_counted_and_those_without_people_are_not():
-    assert Measures((0.0, math.nan, 1.0), 1, 1, True, 0, 0).dead == 1
-    assert Measures((0.5, math.nan), 1, 1, True, 0, 0).off == [0.5]
+    assert Measures((0.0, math.nan, 1.0), 1, 1, True, 1, 0, 0).dead == 1
+    assert Measures((0.5, math.nan), 1, 1, True, 1, 0, 0).off == [0.5]
 
 
 def people(*ltwh, hidden=NOBODY, ignored=NOBODY):
