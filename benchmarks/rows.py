@@ -55,7 +55,11 @@ def _rows(
     tasks: Mapping[str, Task], row: Callable[..., Row], out: Path
 ) -> Iterator[tuple[str, Row]]:
     for name in tasks:
-        yield name, row(**json.loads(_path(out, name).read_text("utf-8")))
+        try:
+            yield name, row(**json.loads(_path(out, name).read_text("utf-8")))
+        except (TypeError, ValueError) as error:
+            got, remedy = error, "delete it, or use another --out"
+            raise InputError(_path(out, name), "a row of this benchmark", got, remedy) from error
 
 
 def _path(out: Path, name: str) -> Path:

@@ -16,6 +16,9 @@ from nets.layers import Layers
 
 CENTRE_PRIOR_BIAS = -4.6  # sigmoid gives 0.01: few cells hold a centre (focal loss, 1708.02002)
 SOFTPLUS_ONE = math.log(math.e - 1.0)  # softplus(SOFTPLUS_ONE) = 1
+# Of what the last layer says, before the softplus: a person's peak is tens of times the mean, which
+# small steps of Adam reach late (docs/experiments.md). A power of two, so that it is exact in fp16.
+DENSITY_GAIN = 8.0
 BOX_SIZE_PRIOR_PX = 24.0  # distance to a box's edge before training
 SEG_PRIOR_BIAS = -2.2  # sigmoid gives 0.1, about the share of a street's cells with people
 CHANNELS = {"density": 1, "centre": 1, "box": 4, "motion": 2, "seg": 1}
@@ -114,9 +117,9 @@ class Head(nn.Module):
 class DensityHead(Head):
     """Density in people per cell: an activation times a unit.
 
-    Softplus is never flat, and with the data's mean people per cell as unit the untrained net
-    already holds the data's mass. The net of 2019 is a ReLU in units of 1 / labelrate: its outputs
-    start far from the data's mass and die where they fall below 0.
+    Softplus of `DENSITY_GAIN` times the last layer is never flat, and with the data's mean people
+    per cell as unit the untrained net already holds the data's mass. The net of 2019 is a ReLU in
+    units of 1 / labelrate: its outputs start far from the data's mass and die below 0.
     """
 
     unit: Tensor
@@ -125,7 +128,7 @@ class DensityHead(Head):
         self, channels_in: int, groups: int, *, activation: str, norm: str = "batch"
     ) -> None:
         rectify = activation == "relu"
-        bias = 0 if rectify else SOFTPLUS_ONE
+        bias = 0 if rectify else SOFTPLUS_ONE / DENSITY_GAIN
         super().__init__(channels_in, CHANNELS["density"], groups, bias=bias, norm=norm)
         self.register_buffer("unit", torch.tensor(1.0))
         self.rectify = rectify
@@ -137,7 +140,7 @@ class DensityHead(Head):
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, C, h, w) to people per cell (N, groups, h, w), ≥ 0."""
         raw = super().forward(features).float()
-        return (F.relu(raw) if self.rectify else F.softplus(raw)) * self.unit
+        return (F.relu(raw) if self.rectify else F.softplus(DENSITY_GAIN * raw)) * self.unit
 
 
 class Heads(nn.Module):

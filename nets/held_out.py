@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.special import expit
 
 from labelmaps.peaks import NEIGHBOURHOOD
 from mot.errors import InputError
@@ -49,11 +50,11 @@ class HeldOut:
     """A net on held-out clips.
 
     Attributes:
-        f1: 2 TP / (2 TP + FP + FN) of people, over all frames.
-        mass_ratio: Σ predicted / Σ true, over the density map (the mask, or the centre map, of a
-            net without one).
-        skill: 1 − Σ (predicted − true)² / Σ (mean − true)² over the same map: 0 is worth as much
-            as the best constant.
+        f1: 2 TP / (2 TP + FP + FN) of people, over all frames; 1 without any.
+        mass_ratio: Σ predicted / Σ true (NaN without people), over the density map (the mask, or
+            the centre map, of a net without one).
+        skill: 1 − Σ (predicted − true)² / Σ (mean − true)² over the same map, with the mean of each
+            batch: 0 is worth as much as the best constant.
         shown: an example.
     """
 
@@ -129,11 +130,7 @@ def _main_map(maps: dict[str, FloatMap], targets: Targets) -> tuple[FloatMap, Fl
         return maps["density"][:, :, 0], targets.density.numpy(), targets.valid.numpy()
     name = "seg" if "seg" in maps else "centre"
     truth, valid = getattr(targets, name).numpy(), targets.detectable.numpy()
-    return _sigmoid(maps[name][:, :, 0]), truth, valid
-
-
-def _sigmoid(logits: FloatMap) -> FloatMap:
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+    return expit(maps[name][:, :, 0]), truth, valid
 
 
 def found_people(maps: dict[str, FloatMap], stride: int) -> Points:
@@ -147,7 +144,7 @@ def found_people(maps: dict[str, FloatMap], stride: int) -> Points:
         stride: pixels per cell.
     """
     if "centre" in maps:
-        heat = _sigmoid(maps["centre"][0])
+        heat = expit(maps["centre"][0])
         return _peaks(heat, int((heat >= CENTRE_SCORE).sum()), stride, least=CENTRE_SCORE)
     if "density" not in maps:
         mask = (maps["seg"][0] > 0).astype(np.uint8)

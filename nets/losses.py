@@ -101,6 +101,8 @@ class LossSettings:
         fits = not shares or (len(shares) == len(self.curriculum) and min(shares) > 0)
         require_setting(self, "curriculum_shares", fits, "a share above 0 for each stage, or none")
         require_setting(self, "target", self.target in ("density", "seg"), "density or seg")
+        of_density = self.target == "density" or not self.raw_loss
+        require_setting(self, "raw_loss", of_density, "not with --target seg, which has one loss")
         smooth = 0 <= self.label_smoothing < 1
         require_setting(self, "label_smoothing", smooth, "a share in [0, 1)")
         require_setting(self, "positive_weight", 0 < self.positive_weight < 1e9, "above 0")
@@ -144,7 +146,8 @@ class DensityLoss:
         of: (error, valid), both (B, T, h, w) → sum over each frame's valid cells (B, T).
         share: what a normalised mean of it is multiplied by, so that an error of one person per
             person-sized spot is worth about 1: a spot's density is tens of times the mean, which
-            squared would drown the other losses.
+            squared would drown the other losses. The count, which pushes all cells alike, has less:
+            it would settle the sum before the net knows where people are, and hold it back.
     """
 
     of: Callable[[Tensor, Tensor], Tensor]
@@ -155,7 +158,7 @@ DENSITY_LOSSES: dict[str, DensityLoss] = {
     "mse": DensityLoss(mse, 0.02),
     "l1": DensityLoss(l1, 0.5),
     "focal": DensityLoss(focal, 0.5),
-    "count": DensityLoss(count, 1.0),
+    "count": DensityLoss(count, 0.05),
 }
 
 

@@ -5,9 +5,9 @@ whose channels are the columns; seen from above, of time and width, with the row
 kernel has a weight for each pair of columns, so a net so built is tied to the width it was trained
 on. Here that width is a *strip* of `--strip` cells. A wider frame is several strips, which share
 one kernel; every other block lays its strips half a strip further, so that what was a border
-between two of them lies in the middle of one. A strip as wide as the training's crop is the net of
-2019 to the letter, and still takes frames of any size. Narrow strips see each column's weights
-more often: they learn from fewer clips, with fewer weights.
+between two of them lies in the middle of one. A strip as wide as the training's crop makes the
+first block the convolution of 2019, which still takes frames of any size. Narrow strips see each
+column's weights more often: they learn from fewer clips, with fewer weights.
 """
 
 from __future__ import annotations

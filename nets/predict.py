@@ -54,7 +54,7 @@ class PredictSettings:
     min_score: float = 0.1
     """Centres below this score, before calibration, are dropped; the linker wants weak ones too."""
     nms_iou: float = 0.6
-    """Overlap above which the weaker of two detections gives way."""
+    """IoU from which on the weaker of two detections loses score: times 1 − IoU."""
     backend: str = "auto"
     """openvino, onnx, torch or auto (on a CPU the first of them that is installed, else torch)."""
     device: str = "auto"
@@ -180,6 +180,9 @@ class Predictor:
 
     Attributes:
         backend: what really computes.
+
+    Raises:
+        InputError: an overlap of T frames or more, or weights beside it of another shape.
     """
 
     def __init__(

@@ -23,7 +23,6 @@ from torch.nn import functional as F
 from mot.atomic import write_text
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors, require_setting
-from mot.synthetic import SceneSettings, ensure_scenes
 from mot.yaml_settings import yaml_text
 from nets.backbones import Backbone, build_backbone
 from nets.checkpoint import CHECKPOINT, read_checkpoint
@@ -35,7 +34,11 @@ from nets.loader import load_batches
 from nets.person_crops import PERSON, CropSettings, PersonCrops
 from nets.recipe import DataSettings
 from nets.schedule import ScheduleSettings
-from nets.sources import cached_source, training_sources, validation_sources
+from nets.sources import (
+    rendered_sources,
+    training_sources,
+    validation_sources,
+)
 from nets.training import Job, train
 from nets.weights import check_state, load_image_weights, load_weights, save_weights
 
@@ -175,9 +178,7 @@ def open_sources(settings: DataSettings) -> tuple[tuple[list[Source], list[float
     if settings.val_seqs:
         return (sources, shares), validation_sources(settings)
     if settings.data is None and not settings.train_seqs and not settings.stills:
-        home = Path(settings.cache).parent
-        scenes = ensure_scenes(home, HELD_OUT_SCENES, split="val", settings=SceneSettings())
-        return (sources, shares), [cached_source(scene, settings) for scene in scenes]
+        return (sources, shares), rendered_sources(settings, HELD_OUT_SCENES, "val")
     if len(sources) < 2:
         raise InputError("--val-seqs", "a sequence to test on", "none", "name one")
     return (sources[:-1], shares[:-1]), sources[-1:]

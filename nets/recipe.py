@@ -12,6 +12,7 @@ from mot.errors import InputError, require_setting
 from mot.yaml_settings import read_yaml, yaml_text
 from nets.augment import AugmentSettings
 from nets.losses import LossSettings
+from nets.notes import LEAST_PX, SIZE_GRID
 from nets.schedule import ScheduleSettings
 from nets.settings import NetSettings
 from nets.transfer import INFLATIONS
@@ -73,6 +74,8 @@ class TrainSettings:
     """How a first convolution spreads over T stacked frames: repeat (and divide by T) or centre."""
 
     def __post_init__(self) -> None:
+        sensible = self.test_px == 0 or self.test_px >= SIZE_GRID**2
+        require_setting(self, "test_px", sensible, f"0 or {LEAST_PX}")
         require_setting(self, "inflate", self.inflate in INFLATIONS, " or ".join(INFLATIONS))
         if self.schedule.freeze and self.weights == "none":
             got, remedy = f"--freeze {self.schedule.freeze}", "name weights, or set --freeze 0"
@@ -82,8 +85,8 @@ class TrainSettings:
             raise InputError("--cutouts", "a folder of photos with masks", got, remedy)
         if self.loss.raw_loss:  # the 2019 net whole: its sums under softplus would be another net
             object.__setattr__(self, "net", replace(self.net, activation="relu"))
-        if self.loss.target == "seg" and "seg" not in self.net.heads:
-            others = tuple(head for head in self.net.heads if head != "density")
+        if self.loss.target == "seg":
+            others = tuple(head for head in self.net.heads if head not in ("density", "seg"))
             object.__setattr__(self, "net", replace(self.net, heads=("seg", *others)))
 
 

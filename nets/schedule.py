@@ -45,7 +45,7 @@ class ScheduleSettings:
     sgd_lr: float = 1e-2
     """Peak learning rate of the SGD that takes over, in the place of --lr; the cosine goes on."""
     weight_decay: float = 1e-4
-    """Decay of weights per step, times the learning rate."""
+    """Of adamw: decay of weights per step, times the learning rate. Of adam and sgd: L2 penalty."""
     warmup_steps: int = 30
     """Steps over which the learning rate rises from 0."""
     clip_grad: float = 5.0

@@ -41,7 +41,7 @@ class NetSettings:
     """Normalisation in the trunk: batch, group or none (none = convolutions with biases)."""
     init: str = "he"
     """How random weights of the trunk are drawn: he (variance is kept), torch (that library's own,
-    a third of the deviation or less) or small (deviation 0.01, as nets were started in 2014)."""
+    0.41 of that deviation) or small (deviation 0.01, as nets were started in 2014)."""
     deepest: int = 16
     """Stride of the trunk's deepest feature map: 8, 16 or 32."""
     stride: int = 4

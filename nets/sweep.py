@@ -58,7 +58,7 @@ class SweepFlags:
     """Seeds of each combination; none named = those of the sweep, or 1."""
     raw_loss: bool = False
     """The training of 2019: sums in label units behind a ReLU, no normalisation in the net, Adam
-    without warm-up, clipping or running mean; axes and --set win."""
+    without warm-up, clipping or running mean; --axes and --set win, axes of --config do not."""
     at_most: int = 0
     """Start no more than so many trainings; 0 = all that are left."""
     keep_weights: bool = False

@@ -26,7 +26,7 @@ from nets.curves import RATIO, read_log
 from nets.grid import SEED, VARIANT
 from nets.sweep import KEY, RUNS
 from nets.trial import SAMPLE, Finding
-from nets.verdict import VERDICTS
+from nets.verdict import BAND, VERDICTS
 
 MEASURES = tuple(f.name for f in fields(Finding))
 # After M. Okabe and K. Ito, "Color universal design", 2008: the colour-blind tell them apart.
@@ -43,9 +43,10 @@ class TableFlags:
     table: tyro.conf.Positional[Path]
     """sweep.csv of a sweep."""
     across: str | None = None
-    """Setting whose values stand side by side; none named = the last one of the sweep."""
+    """Setting whose values stand side by side; none named = the last one of several, if it has at
+    most 6; else each combination has a row."""
     pictures: Path | None = None
-    """Folder for table.png, in-time.png and density.png; none = no pictures."""
+    """Folder for table.png, in-time.png and density.png, drawn anew; none = no pictures."""
 
 
 def read_sweep(path: Path) -> pd.DataFrame:
@@ -205,7 +206,7 @@ def draw_in_time(chosen: Many[tuple[str, Path]], picture: Path) -> None:
         for name in [name for name in log if name.startswith(RATIO)]:
             ratio = log[name].clip(upper=MOST_RATIO)
             axes.plot(log["step"], ratio, label=f"frame {name.removeprefix(RATIO)}", lw=1.2)
-        axes.axhspan(0.9, 1.1, color="0.9", zorder=0)
+        axes.axhspan(*BAND, color="0.9", zorder=0)
         axes.set(ylim=(-0.04, MOST_RATIO + 0.04), ylabel="mass ratio")
         axes.set_title(title, fontsize=9, loc="left")
     panels[0].legend(fontsize="small", ncols=5)

@@ -70,8 +70,3 @@ class TriPlane(ViewNet):
             for _ in range(settings.view_blocks)
         )
         super().__init__(settings, blocks, light=False)
-
-    @property
-    def reach(self) -> int:
-        """Frames to either side that a frame's maps depend on."""
-        return self.settings.view_blocks * (KERNEL // 2)

@@ -56,7 +56,7 @@ class Measures:
 
     @property
     def dead(self) -> int:
-        """Frames of the clip that the net paints black, people or not."""
+        """Frames of the clip whose people the net paints black."""
         return sum(ratio < DEAD_RATIO for ratio in self.ratios)
 
     @property
