@@ -123,7 +123,7 @@ def settings_of(net: str, seed: int, steps: int, home: Path) -> TrainSettings:
             noise=2,
         ),
         schedule=ScheduleSettings(
-            max_steps=steps, batch=4, seed=seed, workers=0, device="cpu", lr=3e-3, ema=0.99
+            max_steps=steps, batch=8, seed=seed, workers=0, device="cpu", lr=3e-3, ema=0.99
         ),
     )
 
@@ -200,7 +200,11 @@ def counts_of(
     for found in predictor.predict(frames, size_hw):
         people = (_shown(people_of(truth.at(found.frame)), size_hw),)
         target = frame_targets(
-            Clip(found.image[None], people), stride=STRIDE, label="gaussian", size_hw=size_hw
+            Clip(found.image[None], people),
+            stride=STRIDE,
+            label="gaussian",
+            size_hw=size_hw,
+            heads=("density",),
         )
         valid = target["valid"][0]
         pairs.append([(valid * each).sum() for each in (found.density, target["density"][0])])
@@ -301,7 +305,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=NETS)
     parser.add_argument("--seeds", type=int, default=5, help="seeds 1 to this")
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/views"))
     args = parser.parse_args()

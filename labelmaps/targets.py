@@ -5,6 +5,7 @@ Gaussian of the box's size, so that a peak that is a cell off still reads a good
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -23,17 +24,25 @@ class BoxTargets:
     """Targets of one frame.
 
     Attributes:
-        distances: (4, h, w) float32, left, top, right, bottom edges' distances in input pixels
-            from the cell's centre ((col + 0.5)·stride, (row + 0.5)·stride). Left is xc − left edge,
-            right is right edge − xc: negative where the cell's centre is outside the box. 0 where
-            nobody owns the cell.
+        boxes: (N, 4) left, top, width, height in pixels of the frame.
+        stride: pixels per cell.
         weight: (h, w) float32, 1 at centre cells, falling to 0 around them.
         owner: (h, w) int32, index of the box that the cell teaches, −1 = none.
+        distances: (4, h, w) float32, made when first asked for: left, top, right, bottom edges'
+            distances in input pixels from the cell's centre, ((col + 0.5)·stride,
+            (row + 0.5)·stride). Left is xc − left edge, right is right edge − xc: negative where
+            the cell's centre is outside the box. 0 where nobody owns the cell.
     """
 
-    distances: npt.NDArray[np.float32]
+    boxes: Array
+    stride: int
     weight: npt.NDArray[np.float32]
     owner: npt.NDArray[np.int32]
+
+    @cached_property
+    def distances(self) -> npt.NDArray[np.float32]:
+        """See above."""
+        return _distances(self.boxes, self.owner, self.stride)
 
 
 def box_targets(
@@ -59,15 +68,13 @@ def box_targets(
     inside = np.flatnonzero(inside_frame(boxes, size_hw))
     from_far_to_near = inside[np.argsort((boxes[:, 1] + boxes[:, 3])[inside], kind="stable")]
     if len(inside) == 0:
-        return BoxTargets(
-            np.zeros((4, *cells_hw), np.float32), np.zeros(cells_hw, np.float32), owner
-        )
+        return BoxTargets(boxes, stride, np.zeros(cells_hw, np.float32), owner)
     weight = _claim_regions(boxes, from_far_to_near, stride, owner)
     # Stamped one by one in the same order; numpy keeps the last of equal indices.
     columns, rows = ((boxes[:, :2] + boxes[:, 2:] / 2)[from_far_to_near] // stride).astype(int).T
     owner[rows, columns] = from_far_to_near
     weight[rows, columns] = 1.0
-    return BoxTargets(_distances(boxes, owner, stride), weight, owner)
+    return BoxTargets(boxes, stride, weight, owner)
 
 
 def _claim_regions(

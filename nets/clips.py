@@ -25,10 +25,11 @@ from mot.stills import Stills, read_still
 from nets.augment import Augmentation, AugmentSettings, draw_augmentation, recolour
 from nets.composites import PeopleBank, Scene, paste_people
 from nets.jitter import jitter, turn
-from nets.losses import Targets
+from nets.losses import HEAD_MAPS, Targets
 from nets.people import People, inside_crop, people_of
 
 Image = npt.NDArray[np.uint8]
+Map = npt.NDArray[np.float32]
 SCALE_SAMPLES = 64  # clips that the map units are measured on
 
 
@@ -177,28 +178,65 @@ def _sorted(people: People, settings: AugmentSettings) -> People:
 
 
 def frame_targets(
-    clip: Clip, *, stride: int, label: str, size_hw: tuple[int, int]
-) -> dict[str, npt.NDArray[np.float32]]:
-    """Render the target maps of one clip, each (T, …, h, w) as in losses.Targets."""
-    maps: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in Targets.__annotations__}
-    for index, people in enumerate(clip.people):
-        target = box_targets(people.ltwh, size_hw, stride=stride)
-        free = target.owner < 0
-        blocked = ignore_mask(people.ignored, size_hw, stride=stride) & free
-        unclear = ignore_mask(people.hidden, size_hw, stride=stride) & free
-        shift, known = _displacements(clip.people, index)
-        owner = np.where(target.owner >= 0, target.owner, len(people.ltwh))
-        maps["density"].append(render(people.counted, size_hw, stride=stride, kind=label))
-        maps["centre"].append(render(people.ltwh, size_hw, stride=stride, kind="centre"))
-        maps["box"].append(target.distances)
-        maps["box_weight"].append(target.weight)
-        maps["valid"].append((~blocked).astype(np.float32))
-        maps["detectable"].append((~(blocked | unclear)).astype(np.float32))
-        maps["motion"].append(shift[owner].transpose(2, 0, 1))
-        maps["motion_weight"].append(target.weight * known[owner])
-        inside = ignore_mask(people.ltwh, size_hw, stride=stride)
-        maps["seg"].append(inside.astype(np.float32))
-    return {name: np.stack(values) for name, values in maps.items()}
+    clip: Clip,
+    *,
+    stride: int,
+    label: str,
+    size_hw: tuple[int, int],
+    heads: Many[str] = tuple(HEAD_MAPS),
+) -> dict[str, Map]:
+    """Render the target maps of one clip, each (T, …, h, w) as in losses.Targets.
+
+    Args:
+        clip: frames and people.
+        stride: pixels per cell.
+        label: kind of the density map.
+        size_hw: of the frames in pixels.
+        heads: that learn; maps of others are empty.
+    """
+    frames = [
+        _frame_maps(clip.people, index, stride, label, size_hw, heads)
+        for index in range(len(clip.people))
+    ]
+    none = np.zeros(0, np.float32)
+    return {
+        name: np.stack([maps[name] for maps in frames]) if name in frames[0] else none
+        for name in Targets.__annotations__
+    }
+
+
+def _frame_maps(
+    clip: Many[People],
+    index: int,
+    stride: int,
+    label: str,
+    size_hw: tuple[int, int],
+    heads: Many[str],
+) -> dict[str, Map]:
+    """Maps of one frame of a clip, of those heads."""
+    people = clip[index]
+    target = box_targets(people.ltwh, size_hw, stride=stride)
+    free = target.owner < 0
+    blocked = ignore_mask(people.ignored, size_hw, stride=stride) & free
+    unclear = ignore_mask(people.hidden, size_hw, stride=stride) & free
+    maps: dict[str, Map] = {
+        "valid": (~blocked).astype(np.float32),
+        "detectable": (~(blocked | unclear)).astype(np.float32),
+    }
+    if "density" in heads:
+        maps["density"] = render(people.counted, size_hw, stride=stride, kind=label)
+    if "centre" in heads:
+        maps["centre"] = render(people.ltwh, size_hw, stride=stride, kind="centre")
+    if "box" in heads:
+        maps["box"], maps["box_weight"] = target.distances, target.weight
+    if "motion" in heads:
+        shift, known = _displacements(clip, index)
+        owner = np.where(free, len(people.ltwh), target.owner)
+        maps["motion"] = shift[owner].transpose(2, 0, 1)
+        maps["motion_weight"] = target.weight * known[owner]
+    if "seg" in heads:
+        maps["seg"] = ignore_mask(people.ltwh, size_hw, stride=stride).astype(np.float32)
+    return maps
 
 
 def _displacements(
@@ -236,6 +274,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         augment: crop, scale and colour settings.
         stride: pixels per target cell.
         label: kind of label map.
+        heads: of the net; the maps of others are empty.
         seed: with rank and batch number it decides every draw.
         rank: of this process among several.
         count: number of batches.
@@ -256,6 +295,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         augment: AugmentSettings,
         stride: int,
         label: str,
+        heads: Many[str],
         seed: int,
         rank: int = 0,
         count: int = 1,
@@ -270,7 +310,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         self.sources = sources
         self.shares = np.asarray(shares, np.float64) / np.sum(shares)
         self.frames, self.batch, self.augment = frames, batch, augment
-        self.stride, self.label, self.bank = stride, label, bank
+        self.stride, self.label, self.heads, self.bank = stride, label, heads, bank
         self.seed, self.rank, self.count = seed, rank, count
         self.labels = labels
 
@@ -289,7 +329,9 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         clips = self.clips(number, self.rank)
         label = self.labels(number) if self.labels else self.label
         maps = [
-            frame_targets(c, stride=self.stride, label=label, size_hw=self.augment.crop)
+            frame_targets(
+                c, stride=self.stride, label=label, size_hw=self.augment.crop, heads=self.heads
+            )
             for c in clips
         ]
         images = torch.from_numpy(np.stack([clip.frames for clip in clips]))

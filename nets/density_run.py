@@ -82,6 +82,7 @@ def batches(
         augment=settings.augment,
         stride=settings.net.stride,
         label=settings.loss.last_label,
+        heads=settings.net.heads,
         seed=seed,
         rank=rank(),
         count=count,

@@ -87,6 +87,7 @@ def held_out_clips(settings: TrainSettings) -> ClipBatches:
         augment=augment,
         stride=settings.net.stride,
         label=settings.loss.last_label,
+        heads=settings.net.heads,
         seed=0,
         count=BATCHES,
     )

@@ -11,6 +11,7 @@ from mot.errors import InputError
 from mot.stills import open_stills
 from nets.augment import AugmentSettings
 from nets.clips import Clip, ClipBatches, StillSource, frame_targets, sample_clip
+from nets.losses import HEAD_MAPS
 from nets.people import People, people_of
 
 SIZE = (64, 96)
@@ -46,6 +47,7 @@ class Street:
 
 def batches(sources=None, **changes):
     values = {"frames": 3, "batch": 2, "augment": PLAIN, "stride": 4, "label": "gaussian"}
+    values |= {"heads": tuple(HEAD_MAPS)}
     values |= {"seed": 1, "count": 4} | changes
     sources = [Street()] if sources is None else sources
     return ClipBatches(sources, [1.0] * len(sources), **values)
@@ -316,6 +318,15 @@ def test_units_are_those_of_the_data_and_the_same_in_every_rank():
     assert batches([Fixed([])]).people_per_cell() == 0.01 / cells
 
 
+def test_heads_that_are_not_there_cost_nothing_and_change_nothing():
+    whole, part = batches()[1], batches(heads=("density", "box"))[1]
+    assert torch.equal(whole[0], part[0])
+    for name in ("density", "box", "box_weight", "valid", "detectable"):
+        assert torch.equal(getattr(whole[1], name), getattr(part[1], name)), name
+    for name in ("centre", "motion", "motion_weight", "seg"):
+        assert getattr(part[1], name).numel() == 0, name
+
+
 def test_shares_decide_how_often_a_source_is_drawn():
     data = ClipBatches(
         [Street(), Fixed([])],
@@ -325,6 +336,7 @@ def test_shares_decide_how_often_a_source_is_drawn():
         augment=PLAIN,
         stride=4,
         label="point",
+        heads=("density",),
         seed=0,
     )
     mass = data[0][1].density.sum().item()
