@@ -5,7 +5,8 @@
 
 `table.png` is the table with a stripe a seed, coloured by verdict; `in-time.png` shows how the mass
 ratio of each frame of the clip went over the steps, and `density.png` a held-out frame, its density
-and the net's, both for one training of each verdict.
+and the net's, both for one training of each verdict. `by-frame.png`, of sweeps of few
+combinations, is the mass ratio along the clip at the end.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ MEASURES = tuple(f.name for f in fields(Finding))
 COLOURS = dict(zip(VERDICTS, ("#009e73", "#56b4e9", "#e69f00", "#000000", "#d55e00"), strict=True))
 TILE_IN = (1.1, 0.42)  # width and height of a tile
 MOST_RATIO = 2.0  # of predicted over true people that is drawn
+MOST_LINES = 10  # combinations of settings that one plot can tell apart
 GRID_COLUMNS = 6  # a table with more values across than this would not fit a page
 
 
@@ -46,7 +48,7 @@ class TableFlags:
     """Setting whose values stand side by side; none named = the last one of several, if it has at
     most 6; else each combination has a row."""
     pictures: Path | None = None
-    """Folder for table.png, in-time.png and density.png, drawn anew; none = no pictures."""
+    """Folder for table.png, in-time.png, density.png and by-frame.png, drawn anew; none = none."""
 
 
 def read_sweep(path: Path) -> pd.DataFrame:
@@ -215,6 +217,33 @@ def draw_in_time(chosen: Many[tuple[str, Path]], picture: Path) -> None:
         figure.savefig(temporary, dpi=110)
 
 
+def draw_by_frame(table: pd.DataFrame, runs: Path, picture: Path) -> None:
+    """Draw the mass ratio at the end over the frames of the clip, a line per combination.
+
+    The line is the mean over the seeds whose folders are there, the band their range.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for names, rows in _groups(table, axes_of(table)):
+        logs = [read_log(runs / key) for key in rows[KEY] if (runs / key).is_dir()]
+        ends = [log[[n for n in log if n.startswith(RATIO)]].iloc[-1].to_numpy() for log in logs]
+        if ends and len(ends[0]):
+            frames, ratios = np.arange(1, len(ends[0]) + 1), np.stack(ends)
+            [line] = axes.plot(frames, ratios.mean(axis=0), label=", ".join(names))
+            low, high = ratios.min(axis=0), ratios.max(axis=0)
+            axes.fill_between(frames, low, high, color=line.get_color(), alpha=0.15, lw=0)
+    axes.axhline(1, color="0.7", lw=0.8, zorder=0)
+    axes.set(xlabel="frame of the clip", ylabel="mass ratio at the end")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(loc="outside right upper", frameon=False, fontsize="small")
+    with atomic_path(picture) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
 def draw_densities(chosen: Many[tuple[str, Path]], picture: Path) -> None:
     """Draw a held-out frame, its density and the predicted one, a row a training."""
     from matplotlib.figure import Figure
@@ -257,6 +286,8 @@ def show(flags: TableFlags) -> str:
         if chosen:
             draw_in_time(chosen, flags.pictures / "in-time.png")
             draw_densities(chosen, flags.pictures / "density.png")
+        if len(_groups(table, axes)) <= MOST_LINES:
+            draw_by_frame(table, flags.table.parent / RUNS, flags.pictures / "by-frame.png")
     return grid_table(table, across) if across else list_table(table)
 
 

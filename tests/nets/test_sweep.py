@@ -273,7 +273,7 @@ def test_pictures_of_a_sweep(flags, tmp_path):
     pictures = tmp_path / "pictures"
     sweep_table.show(sweep_table.TableFlags(table=flags.out / "sweep.csv", pictures=pictures))
     assert sorted(path.name for path in pictures.iterdir()) == [
-        *("density.png", "in-time.png", "table.png")
+        *("by-frame.png", "density.png", "in-time.png", "table.png")
     ]
     for path in pictures.iterdir():
         assert min(Image.open(path).size) > 50
