@@ -14,6 +14,7 @@ another recipe and scores on those sequences. Started again, it goes on where it
 
 import argparse
 import hashlib
+import math
 import shutil
 import time
 from collections.abc import Iterable
@@ -52,7 +53,7 @@ class Outcome:
     Attributes:
         HOTA, MOTA, IDF1: means over the sequences.
         recall: of all their people.
-        recall_hidden: of people who show less than `HIDDEN` of themselves.
+        recall_hidden: of people who show less than `HIDDEN` of themselves; NaN without any.
         people_hidden: how many boxes of such people the truth has.
         train_s, score_s: wall time of one thread.
     """
@@ -103,9 +104,6 @@ def train_and_score(task: Task) -> Outcome:
     end = time.perf_counter()
     found, visible = found_and_visible(task.run / "eval", [run.name for run in scored])
     hidden = (visible >= 0) & (visible < HIDDEN)
-    if not hidden.any():
-        remedy = "score sequences whose truth has a visibility"
-        raise InputError("--seq", f"people who show less than {HIDDEN}", "nobody", remedy)
     means = [
         float(np.mean([getattr(r.scores, k) for r in scored])) for k in ("HOTA", "MOTA", "IDF1")
     ]
@@ -114,7 +112,7 @@ def train_and_score(task: Task) -> Outcome:
         task.seed,
         *means,
         100 * float(found.mean()),
-        100 * float(found[hidden].mean()),
+        100 * float(found[hidden].mean()) if hidden.any() else math.nan,
         int(hidden.sum()),
         trained - start,
         end - trained,
