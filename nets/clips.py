@@ -25,8 +25,9 @@ from mot.stills import Stills, read_still
 from nets.augment import Augmentation, AugmentSettings, draw_augmentation, recolour
 from nets.composites import PeopleBank, Scene, paste_people
 from nets.jitter import jitter, turn
-from nets.losses import HEAD_MAPS, Targets
+from nets.losses import Targets
 from nets.people import People, inside_crop, people_of
+from nets.settings import HEADS
 
 Image = npt.NDArray[np.uint8]
 Map = npt.NDArray[np.float32]
@@ -183,7 +184,7 @@ def frame_targets(
     stride: int,
     label: str,
     size_hw: tuple[int, int],
-    heads: Many[str] = tuple(HEAD_MAPS),
+    heads: Many[str] = HEADS,
 ) -> dict[str, Map]:
     """Render the target maps of one clip, each (T, …, h, w) as in losses.Targets.
 

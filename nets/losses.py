@@ -22,16 +22,6 @@ FOCAL_ALPHA, FOCAL_BETA = 2.0, 4.0  # exponents of CornerNet, arXiv:1808.01244
 L1_SHARE = 0.2  # of the box loss: pixel distances beside GIoU
 
 
-# Head → the maps that teach it, beside valid and detectable, which all need.
-HEAD_MAPS = {
-    "density": ("density",),
-    "centre": ("centre",),
-    "box": ("box", "box_weight"),
-    "motion": ("motion", "motion_weight"),
-    "seg": ("seg",),
-}
-
-
 @dataclass(frozen=True)
 class Targets:
     """What the net should have said, for a batch of clips.

@@ -81,6 +81,10 @@ def grid_of(flags: SweepFlags) -> Grid:
     grid = read_grid(Path(flags.config)) if flags.config else Grid()
     shared = dict(OF_2019) if flags.raw_loss else {}
     shared |= {name: values[0] for name, values in _single(flags.set).items()}
+    for name, variant in grid.variants.items():
+        if both := set(variant) & set(shared):
+            where, got = "--set or --raw-loss", f"{', '.join(sorted(both))} of variant {name}"
+            raise InputError(where, "settings that no variant has", got, "edit the sweep's file")
     axes = {n: v for n, v in grid.axes.items() if n not in shared}
     return Grid(
         grid.shared | shared,

@@ -23,7 +23,7 @@ import tyro
 from mot.atomic import atomic_path
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
-from nets.curves import RATIO, read_log
+from nets.curves import LOG, RATIO, read_log
 from nets.grid import SEED, VARIANT
 from nets.sweep import KEY, RUNS
 from nets.trial import SAMPLE, Finding
@@ -220,7 +220,8 @@ def draw_in_time(chosen: Many[tuple[str, Path]], picture: Path) -> None:
 def draw_by_frame(table: pd.DataFrame, runs: Path, picture: Path) -> None:
     """Draw the mass ratio at the end over the frames of the clip, a line per combination.
 
-    The line is the mean over the seeds whose folders are there, the band their range.
+    The line is the mean over the seeds whose logs are there, the band their range. Without any
+    there is no picture.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -228,13 +229,15 @@ def draw_by_frame(table: pd.DataFrame, runs: Path, picture: Path) -> None:
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     axes = figure.subplots()
     for names, rows in _groups(table, axes_of(table)):
-        logs = [read_log(runs / key) for key in rows[KEY] if (runs / key).is_dir()]
+        logs = [read_log(runs / key) for key in rows[KEY] if (runs / key / LOG).is_file()]
         ends = [log[[n for n in log if n.startswith(RATIO)]].iloc[-1].to_numpy() for log in logs]
         if ends and len(ends[0]):
             frames, ratios = np.arange(1, len(ends[0]) + 1), np.stack(ends)
             [line] = axes.plot(frames, ratios.mean(axis=0), label=", ".join(names))
             low, high = ratios.min(axis=0), ratios.max(axis=0)
             axes.fill_between(frames, low, high, color=line.get_color(), alpha=0.15, lw=0)
+    if not axes.lines:
+        return
     axes.axhline(1, color="0.7", lw=0.8, zorder=0)
     axes.set(xlabel="frame of the clip", ylabel="mass ratio at the end")
     axes.set_ylim(bottom=0)

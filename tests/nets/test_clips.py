@@ -11,8 +11,8 @@ from mot.errors import InputError
 from mot.stills import open_stills
 from nets.augment import AugmentSettings
 from nets.clips import Clip, ClipBatches, StillSource, frame_targets, sample_clip
-from nets.losses import HEAD_MAPS
 from nets.people import People, people_of
+from nets.settings import HEADS
 
 SIZE = (64, 96)
 PLAIN = AugmentSettings(
@@ -47,7 +47,7 @@ class Street:
 
 def batches(sources=None, **changes):
     values = {"frames": 3, "batch": 2, "augment": PLAIN, "stride": 4, "label": "gaussian"}
-    values |= {"heads": tuple(HEAD_MAPS)}
+    values |= {"heads": HEADS}
     values |= {"seed": 1, "count": 4} | changes
     sources = [Street()] if sources is None else sources
     return ClipBatches(sources, [1.0] * len(sources), **values)

@@ -266,6 +266,16 @@ def test_the_table_in_markdown(table):
     assert row in listed.splitlines()
 
 
+def test_what_a_variant_sets_is_not_set_beside_it(tmp_path):
+    file = tmp_path / "sweep.yaml"
+    file.write_text("variants: {plain: {}, unclipped: {clip_grad: 0}}")
+    grid = sweep.grid_of(sweep.SweepFlags(config=str(file), set=("max_steps=2",)))
+    assert [cell.settings.schedule.max_steps for cell in grid.cells()] == [2, 2]
+    for changes in ({"set": ("clip_grad=1",)}, {"raw_loss": True}):
+        with pytest.raises(InputError, match=r"got schedule\.clip_grad of variant unclipped"):
+            sweep.grid_of(sweep.SweepFlags(config=str(file), **changes))
+
+
 def test_pictures_of_a_sweep(flags, tmp_path):
     from PIL import Image
 
