@@ -255,6 +255,7 @@ def test_every_frame_of_a_clip_weighs_the_same():
         ({"label": "round"}, "--label"),
         ({"label": "centre"}, "--label"),  # a heatmap: its sum is no head count
         ({"box_weight": -1.0}, "--box-weight"),
+        ({"raw_loss": True, "target": "seg"}, "--raw-loss"),
     ],
 )
 def test_unusable_settings_are_refused(change, flag):

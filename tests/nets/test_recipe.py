@@ -79,6 +79,7 @@ def test_yamls_traps_are_understood(recipe):
         ("schedule: {optimiser: lion}", "schedule: --optimiser", "got lion"),
         ("inflate: both", "--inflate", "repeat or centre, got both"),
         ("data: {scenes: 0}", "data: --scenes", "at least 1"),
+        ("test_px: 500", "", "--test-px: expected 0 or at least 1024 pixels, got 500"),
         ("net: {frames: [", "", "YAML"),
     ],
 )
@@ -106,6 +107,12 @@ def test_raw_loss_brings_the_relu_of_2019():
     raw = TrainSettings(loss=LossSettings(raw_loss=True))
     assert raw.net.activation == "relu"
     assert raw.net == NetSettings(activation="relu")
+
+
+def test_a_mask_stands_in_the_place_of_the_density():
+    both = NetSettings(heads=("density", "seg", "centre"))
+    settings = TrainSettings(net=both, loss=LossSettings(target="seg"))
+    assert settings.net.heads == ("seg", "centre")
 
 
 def test_people_to_paste_must_come_from_somewhere(recipe):

@@ -237,6 +237,7 @@ def test_a_net_of_stacked_frames_is_a_start_too(net, tmp_path):
         ({"net": "triplane", "view_from": "density"}, "--view-from: expected --net side or top"),
         ({"view_from": "features"}, "--view-from: expected --net side or top"),
         ({"net": "side", "strip": 1}, "--strip: expected at least 2 cells"),
+        ({"net": "side", "time_padding": "mirror"}, "--time-padding: expected one of edge, zeros"),
         ({"net": "top", "view_blocks": 0}, "--view-blocks: expected at least 1"),
         ({"net": "top", "view_channels": 0}, "--view-channels: expected at least 1"),
         ({"net": "side", "frames": 0}, "--frames: expected at least 1"),
