@@ -49,7 +49,8 @@ class SweepFlags:
     """Train over a grid of settings, one CSV row per training."""
 
     config: str | None = None
-    """Sweep (YAML): settings, axes, variants, seeds; flags beside it win."""
+    """Sweep (YAML): settings, axes, variants, seeds; flags beside it win, but for
+    what a variant names."""
     axes: tuple[str, ...] = ()
     """Settings of train.py and their values: lr=1e-3,1e-2 loss=mse,l1+count backbone=vgg16."""
     set: tuple[str, ...] = ()
@@ -81,10 +82,6 @@ def grid_of(flags: SweepFlags) -> Grid:
     grid = read_grid(Path(flags.config)) if flags.config else Grid()
     shared = dict(OF_2019) if flags.raw_loss else {}
     shared |= {name: values[0] for name, values in _single(flags.set).items()}
-    for name, variant in grid.variants.items():
-        if both := set(variant) & set(shared):
-            where, got = "--set or --raw-loss", f"{', '.join(sorted(both))} of variant {name}"
-            raise InputError(where, "settings that no variant has", got, "edit the sweep's file")
     axes = {n: v for n, v in grid.axes.items() if n not in shared}
     return Grid(
         grid.shared | shared,

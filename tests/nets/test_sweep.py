@@ -266,14 +266,13 @@ def test_the_table_in_markdown(table):
     assert row in listed.splitlines()
 
 
-def test_what_a_variant_sets_is_not_set_beside_it(tmp_path):
+def test_flags_win_over_the_file_but_for_what_a_variant_names(tmp_path):
     file = tmp_path / "sweep.yaml"
-    file.write_text("variants: {plain: {}, unclipped: {clip_grad: 0}}")
-    grid = sweep.grid_of(sweep.SweepFlags(config=str(file), set=("max_steps=2",)))
-    assert [cell.settings.schedule.max_steps for cell in grid.cells()] == [2, 2]
-    for changes in ({"set": ("clip_grad=1",)}, {"raw_loss": True}):
-        with pytest.raises(InputError, match=r"got schedule\.clip_grad of variant unclipped"):
-            sweep.grid_of(sweep.SweepFlags(config=str(file), **changes))
+    text = "settings: {max_steps: 9, clip_grad: 7}\nvariants: {plain: {}, free: {clip_grad: 0}}"
+    file.write_text(text)
+    flags = sweep.SweepFlags(config=str(file), set=("max_steps=2", "clip_grad=1"))
+    schedules = [cell.settings.schedule for cell in sweep.grid_of(flags).cells()]
+    assert [(s.max_steps, s.clip_grad) for s in schedules] == [(2, 1), (2, 0)]
 
 
 def test_pictures_of_a_sweep(flags, tmp_path):
