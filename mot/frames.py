@@ -6,7 +6,10 @@ The way from `mot.sequence` into everything that looks at pixels.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
 
 from mot.ahead import run_ahead
 from mot.errors import InputError
@@ -61,6 +64,25 @@ def stream_frames(
     shape = Shape((sequence.height, sequence.width), size_hw)
     decode = _decode_video_file if sequence.frames_at.is_file() else _decode_images
     return run_ahead(lambda: decode(sequence, wanted, shape), ahead, name=DECODER)
+
+
+def window_streams(
+    sequence: Sequence, length: int, count: int, size_hw: tuple[int, int]
+) -> list[Callable[[], Iterator[Numbered]]]:
+    """Windows evenly spread over a sequence, each a `stream_frames` that begins when called.
+
+    Args:
+        sequence: an opened sequence.
+        length: frames of a window, all of the sequence at most.
+        count: windows, fewer where the sequence has no room for so many.
+        size_hw: height and width to resize to.
+    """
+    length = min(length, sequence.length)
+    starts = np.unique(np.linspace(1, sequence.length - length + 1, count).round().astype(int))
+    return [
+        partial(stream_frames, sequence, size_hw=size_hw, first=start, last=start + length - 1)
+        for start in starts.tolist()
+    ]
 
 
 def _decode_images(sequence: Sequence, wanted: range, shape: Shape) -> Iterator[Numbered]:

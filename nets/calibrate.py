@@ -21,7 +21,7 @@ from mot.annotations import considered, ignore_regions
 from mot.boxes import Boxes, iou_matrix
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
-from mot.frames import stream_frames
+from mot.frames import window_streams
 from mot.progress import progress_bar
 from mot.sequence import Sequence, data_root, find_sequence
 from nets.notes import CALIBRATION, Calibration
@@ -100,13 +100,11 @@ def measure(
     """Judge the detections of windows spread over a sequence."""
     truth, size_hw = sequence.truth(), (sequence.height, sequence.width)
     seen_hw = input_size(size_hw, predictor.test_px)
-    length = min(predictor.frames, sequence.length)
-    starts = np.unique(np.linspace(1, sequence.length - length + 1, windows).round().astype(int))
+    streams = window_streams(sequence, predictor.frames, windows, seen_hw)
     scores, hits = [np.empty(0)], [np.empty(0, bool)]
-    with progress_bar(len(starts), unit="window", title=sequence.name) as bar:
-        for start in starts.tolist():
-            frames = stream_frames(sequence, size_hw=seen_hw, first=start, last=start + length - 1)
-            for prediction in predictor.predict(frames, size_hw):
+    with progress_bar(len(streams), unit="window", title=sequence.name) as bar:
+        for stream in streams:
+            for prediction in predictor.predict(stream(), size_hw):
                 score, hit = judge(prediction.detections, truth.at(prediction.frame))
                 scores.append(score)
                 hits.append(hit)

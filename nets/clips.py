@@ -26,7 +26,7 @@ from nets.augment import Augmentation, AugmentSettings, draw_augmentation, recol
 from nets.composites import PeopleBank, Scene, paste_people
 from nets.jitter import jitter, turn
 from nets.losses import Targets
-from nets.people import People, inside_crop, people_of
+from nets.people import People, people_of, within_crop
 from nets.settings import HEADS
 
 Image = npt.NDArray[np.uint8]
@@ -137,7 +137,7 @@ def sample_clip(
     moved = tuple(_moved(p, draw, k) for k, p in enumerate(people))
     if settings.rotate > 0:
         cut, moved = turn(cut, moved, rng.uniform(-settings.rotate, settings.rotate))
-    moved = tuple(_sorted(p, settings) for p in moved)
+    moved = tuple(within_crop(p, settings.crop, settings.teach_px) for p in moved)
     # Nobody to paste draws nothing: other batches than before would not repeat earlier trainings.
     if bank is not None and settings.paste_share > 0 and rng.random() < settings.paste_share:
         scene = Scene.of(cut, moved, draw, images[0].shape[:2])
@@ -162,20 +162,6 @@ def _moved(people: People, draw: Augmentation, frame: int) -> People:
     """People in crop pixels, wherever they are."""
     ltwh, hidden = draw.boxes(people.ltwh, frame), draw.boxes(people.hidden, frame)
     return People(ltwh, people.ids, hidden, draw.boxes(people.ignored, frame))
-
-
-def _sorted(people: People, settings: AugmentSettings) -> People:
-    """Those whose centre is inside and who are of a size that teaches; others are ignored."""
-    clear = inside_crop(people.ltwh, settings.crop)
-    counted = inside_crop(people.hidden, settings.crop)
-    if settings.teach_px is not None:
-        low, high = settings.teach_px
-        clear &= (people.ltwh[:, 3] >= low) & (people.ltwh[:, 3] <= high)
-        counted &= (people.hidden[:, 3] >= low) & (people.hidden[:, 3] <= high)
-    ignored = [people.ignored, people.ltwh[~clear], people.hidden[~counted]]
-    return People(
-        people.ltwh[clear], people.ids[clear], people.hidden[counted], np.concatenate(ignored)
-    )
 
 
 def frame_targets(
@@ -204,6 +190,19 @@ def frame_targets(
         name: np.stack([maps[name] for maps in frames]) if name in frames[0] else none
         for name in Targets.__annotations__
     }
+
+
+def density_target(people: People, size_hw: tuple[int, int], stride: int) -> tuple[Map, Map]:
+    """What a net's density of one frame should be, and where it counts: (h, w) each.
+
+    Args:
+        people: in the frame's pixels; who has the centre outside is ignored, as in training.
+        size_hw: of the frame in pixels.
+        stride: pixels per cell.
+    """
+    within = (within_crop(people, size_hw),)
+    maps = _frame_maps(within, 0, stride, "gaussian", size_hw, ("density",))
+    return maps["density"], maps["valid"]
 
 
 def _frame_maps(

@@ -23,6 +23,7 @@ from nets.training import Job, mean_loss
 from nets.weights import save_weights
 
 Batch = tuple[Tensor, Targets]
+Judged = tuple[Tensor, dict[str, Tensor]]
 RATIO_STEPS = 100  # a mass ratio looks back about so far: the clips of ten steps scatter by 5 %
 
 
@@ -61,13 +62,16 @@ def density_job(
         "test_px": str(settings.test_px or training.frame_px()),
     }
 
+    def judge(maps: dict[str, Tensor], targets: Targets) -> Judged:
+        return total_loss(maps, targets, settings.loss, people_per_cell, settings.net.stride)
+
     def save(weights: Mapping[str, Tensor]) -> None:
         save_weights(run / "weights.safetensors", dict(weights), metadata)
 
     return Job(
         net=net,
         batches=lambda first: load_batches(training, first, settings.schedule.workers),
-        loss=lambda model, batch: _loss_and_sums(model, batch, settings.loss, people_per_cell),
+        loss=lambda model, batch: _loss_and_sums(model, batch, judge),
         row=lambda sums, steps: _row(sums, steps, frames),
         carry=_fade,
         save=save,
@@ -76,18 +80,18 @@ def density_job(
         validate=lambda model: mean_loss(
             model,
             validation,
-            lambda maps, targets: total_loss(maps, targets, settings.loss, people_per_cell)[0],
+            lambda maps, targets: judge(maps, targets)[0],
         ),
     )
 
 
 def _loss_and_sums(
-    model: nn.Module, batch: Batch, settings: LossSettings, unit: float
+    model: nn.Module, batch: Batch, judge: Callable[[dict[str, Tensor], Targets], Judged]
 ) -> tuple[Tensor, dict[str, Any]]:
     """Loss of one batch, and what the log adds up: masses per frame, spread, each loss."""
     clips, targets = batch
     maps = model(clips)
-    loss, parts = total_loss(maps, targets, settings, unit)
+    loss, parts = judge(maps, targets)
     sums: dict[str, Any] = {f"{name}_loss": float(part.detach()) for name, part in parts.items()}
     masses = _masses(maps, targets)
     if masses:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from labelmaps.kernels import DENSITY_KINDS
 from mot.errors import require_setting
 from mot.shapes import expect
+from nets.repulsion import repulsion_loss
 
 FOCAL_REGRESSION_BETA = 1.0  # per unit of normalised error
 FOCAL_ALPHA, FOCAL_BETA = 2.0, 4.0  # exponents of CornerNet, arXiv:1808.01244
@@ -80,6 +81,8 @@ class LossSettings:
     """Weight of the centre head's focal loss."""
     box_weight: float = 1.0
     """Weight of the box head's GIoU + L1 loss."""
+    repulsion_weight: float = 0.0
+    """Weight of the penalty on predicted boxes that lean over to a neighbour's; 0 = none."""
     motion_weight: float = 0.1
     """Weight of the motion head's L1 loss."""
     seg_weight: float = 1.0
@@ -108,7 +111,7 @@ class LossSettings:
         smooth = 0 <= self.label_smoothing < 1
         require_setting(self, "label_smoothing", smooth, "a share in [0, 1)")
         require_setting(self, "positive_weight", 0 < self.positive_weight < 1e9, "above 0")
-        for head in ("density", "centre", "box", "motion", "seg"):
+        for head in ("density", "centre", "box", "repulsion", "motion", "seg"):
             name = f"{head}_weight"
             require_setting(self, name, 0 <= getattr(self, name) < 1e9, "a weight of 0 or more")
 
@@ -251,7 +254,7 @@ def seg_loss(logits: Tensor, mask: Tensor, valid: Tensor, settings: LossSettings
 
 
 def total_loss(
-    maps: dict[str, Tensor], targets: Targets, settings: LossSettings, unit: float
+    maps: dict[str, Tensor], targets: Targets, settings: LossSettings, unit: float, stride: int
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted sum of the losses of the heads that the net has, and each loss by name.
 
@@ -260,6 +263,7 @@ def total_loss(
         targets: the truth at the same stride.
         settings: weights and kinds.
         unit: of the density loss, mean people per cell over the training data.
+        stride: pixels per cell.
     """
     parts: dict[str, Tensor] = {}
     weights: dict[str, float] = {}
@@ -273,6 +277,10 @@ def total_loss(
     if "box" in maps:
         parts["box"] = box_loss(maps["box"], targets.box, targets.box_weight)
         weights["box"] = settings.box_weight
+        if settings.repulsion_weight:
+            boxes = maps["box"], targets.box, targets.box_weight
+            parts["repulsion"] = repulsion_loss(*boxes, stride)
+            weights["repulsion"] = settings.repulsion_weight
     if "motion" in maps:
         parts["motion"] = motion_loss(maps["motion"], targets.motion, targets.motion_weight)
         weights["motion"] = settings.motion_weight

@@ -47,6 +47,27 @@ def people_of(rows: Boxes) -> People:
     return People(rows.ltwh[shown], rows.id[shown], rows.ltwh[hidden], rows.ltwh[ignored])
 
 
+def within_crop(
+    people: People, crop: tuple[int, int], teach_px: tuple[float, float] | None = None
+) -> People:
+    """Ignore whoever has the centre outside or a height that does not teach.
+
+    Args:
+        people: in pixels of the crop, wherever they are.
+        crop: height and width in pixels.
+        teach_px: lowest and highest height of people who teach; None = all.
+    """
+    clear, counted = inside_crop(people.ltwh, crop), inside_crop(people.hidden, crop)
+    if teach_px is not None:
+        low, high = teach_px
+        clear &= (people.ltwh[:, 3] >= low) & (people.ltwh[:, 3] <= high)
+        counted &= (people.hidden[:, 3] >= low) & (people.hidden[:, 3] <= high)
+    ignored = [people.ignored, people.ltwh[~clear], people.hidden[~counted]]
+    return People(
+        people.ltwh[clear], people.ids[clear], people.hidden[counted], np.concatenate(ignored)
+    )
+
+
 def inside_crop(ltwh: BoxTable, crop: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Mark people whose centre is in the crop and who are large enough to teach."""
     centre = ltwh[:, :2] + ltwh[:, 2:] / 2

@@ -19,6 +19,7 @@ from nets.losses import (
 )
 
 UNIT = 0.02  # people per cell
+STRIDE = 4
 SHAPE = (2, 3, 4, 5)
 ALL = ("mse", "l1", "focal", "count")
 
@@ -193,7 +194,7 @@ def test_nothing_is_taught_under_an_ignore_region():
     valid[:, :, :2] = 0
     predicted = {name: value.requires_grad_() for name, value in net_maps().items()}
     settings = LossSettings(loss=ALL)
-    total_loss(predicted, targets(valid), settings, UNIT)[0].backward()
+    total_loss(predicted, targets(valid), settings, UNIT, STRIDE)[0].backward()
     for name, value in predicted.items():
         assert (value.grad[..., :2, :] == 0).all(), name
         assert (value.grad[..., 2:, :] != 0).any(), name
@@ -204,7 +205,7 @@ def test_where_people_are_hidden_no_centre_is_taught_but_they_are_counted():
     detectable[:, :, :2] = 0
     truth = dataclasses.replace(targets(), detectable=detectable)
     predicted = {name: value.requires_grad_() for name, value in net_maps().items()}
-    total_loss(predicted, truth, LossSettings(), UNIT)[0].backward()
+    total_loss(predicted, truth, LossSettings(), UNIT, STRIDE)[0].backward()
     assert (predicted["centre"].grad[..., :2, :] == 0).all()
     assert (predicted["centre"].grad[..., 2:, :] != 0).any()
     assert (predicted["density"].grad[..., :2, :] != 0).any()
@@ -215,7 +216,7 @@ def test_where_people_are_hidden_no_centre_is_taught_but_they_are_counted():
 def test_a_batch_without_people_has_a_finite_loss_and_gradient(raw, valid):
     predicted = {name: value.requires_grad_() for name, value in net_maps().items()}
     settings = LossSettings(loss=ALL, raw_loss=raw)
-    loss, parts = total_loss(predicted, targets(valid, people=False), settings, UNIT)
+    loss, parts = total_loss(predicted, targets(valid, people=False), settings, UNIT, STRIDE)
     loss.backward()
     assert math.isfinite(loss.item())
     assert parts["box"] == 0
@@ -226,11 +227,11 @@ def test_a_batch_without_people_has_a_finite_loss_and_gradient(raw, valid):
 
 def test_the_total_weighs_its_parts_and_density_alone_counts_in_full():
     settings = LossSettings(density_weight=0.3, centre_weight=2.0, box_weight=0.5)
-    loss, parts = total_loss(net_maps(), targets(), settings, UNIT)
+    loss, parts = total_loss(net_maps(), targets(), settings, UNIT, STRIDE)
     weights = {"density": 0.3, "centre": 2.0, "box": 0.5, "motion": 0.1, "seg": 1.0}
     assert loss.item() == pytest.approx(sum(weights[n] * p.item() for n, p in parts.items()))
     alone = {"density": net_maps()["density"]}
-    loss, parts = total_loss(alone, targets(), settings, UNIT)
+    loss, parts = total_loss(alone, targets(), settings, UNIT, STRIDE)
     assert loss.item() == pytest.approx(parts["density"].item())
 
 
