@@ -29,6 +29,7 @@ from nets.clip_net import ClipNet
 from nets.menu import build_net
 from nets.mirrored import mirrored
 from nets.notes import LEAST_PX, SIZE_GRID, Calibration, FloatMap, NetNotes
+from nets.pyramid import pyramid
 from nets.runner import Batch, Maps, Model, Runner
 from nets.shipped import default_weights, named_weights
 from nets.weights import check_state, load_weights
@@ -49,6 +50,8 @@ class PredictSettings:
     """Frames that neighbouring windows share, 0 .. T − 1; more = slower, steadier."""
     flip: bool = False
     """Look at the mirror image of every frame too and average: twice the work."""
+    scales: tuple[float, ...] = ()
+    """Look at frames at these multiples of their test size too, such as 0.6, and average."""
     beside: tuple[str, ...] = ()
     """Weights of more nets of the same shape, whose maps are averaged with those of --weights."""
     min_score: float = 0.1
@@ -66,6 +69,9 @@ class PredictSettings:
         require = partial(require_setting, self)
         require("test_px", self.test_px == 0 or self.test_px >= SIZE_GRID**2, f"0 or {LEAST_PX}")
         require("overlap", self.overlap >= 0, "0 or more frames")
+        once = len(set(self.scales)) == len(self.scales) and 1 not in self.scales
+        sensible = once and all(0.1 <= factor <= 4 for factor in self.scales)
+        require("scales", sensible, "factors in 0.1..4 other than 1, each once")
         require("min_score", 0 <= self.min_score <= 1, "a score in 0..1")
         require("nms_iou", 0 < self.nms_iou <= 1, "an overlap in (0, 1]")
         require("amp", self.amp in ("auto", "on", "off"), "auto, on or off")
@@ -197,9 +203,15 @@ class Predictor:
             expected = f"0 .. {self.frames - 1} (the net's T is {self.frames})"
             raise InputError("--overlap", expected, settings.overlap, "choose a smaller overlap")
         self.settings, self.engine = settings, settings.engine
-        others = (self._beside(weights, trained) for weights in settings.beside)
-        runner = averaged([runner or make_runner(trained.model, self.engine), *others])
-        self.runner = mirrored(runner) if settings.flip else runner
+        # One for each size: a backend compiles for the size that it meets.
+        looks = {factor: self._joined(trained, runner) for factor in (1.0, *settings.scales)}
+        joined = pyramid(looks) if settings.scales else looks[1.0]
+        self.runner = mirrored(joined) if settings.flip else joined
+
+    def _joined(self, trained: TrainedNet, runner: Runner | None) -> Runner:
+        """The net and those beside it, as one."""
+        others = (self._beside(weights, trained) for weights in self.settings.beside)
+        return averaged([runner or make_runner(trained.model, self.engine), *others])
 
     def _beside(self, weights: str, trained: TrainedNet) -> Runner:
         """Another net, which must give the same maps."""

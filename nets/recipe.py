@@ -39,6 +39,10 @@ class DataSettings:
     """Folders of photos with NAME_mask.png, below --data or anywhere: people for --paste-share."""
     scenes: int = 12
     """Rendered scenes to train on where there is no --data."""
+    empty_scenes: int = 0
+    """Rendered streets where nobody walks, full of shrubs, flowers and signs, to train on too."""
+    empty_share: float = 0.1
+    """Share of the clips that come from these streets, where there are any."""
     cache: str = "data/cache"
     """Folder of the frame blocks."""
     cache_px: int = 1280 * 720
@@ -48,6 +52,8 @@ class DataSettings:
         for name in ("train_seqs", "val_seqs", "stills", "cutouts"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         require_setting(self, "still_share", 0 <= self.still_share <= 1, "a share in 0..1")
+        require_setting(self, "empty_scenes", self.empty_scenes >= 0, "0 or more")
+        require_setting(self, "empty_share", 0 < self.empty_share < 1, "a share above 0, below 1")
         require_setting(self, "share_power", 0 <= self.share_power <= 1, "a power in 0..1")
         require_setting(self, "scenes", self.scenes >= 1, "at least 1")
         require_setting(self, "cache_px", self.cache_px >= 32 * 32, f"at least {32 * 32}")

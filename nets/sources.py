@@ -18,6 +18,8 @@ from nets.cutouts import Cutouts, open_cutouts
 from nets.recipe import DataSettings, TrainSettings
 
 CACHE_GRID = 4  # cached sizes are multiples of this many pixels
+# More that looks like people from afar than usual; frames of one street teach much the same.
+EMPTY_STREET = SceneSettings(people=0, clutter=30, frames=12)
 
 
 def training_sources(settings: DataSettings) -> tuple[list[Source], list[float]]:
@@ -26,7 +28,8 @@ def training_sources(settings: DataSettings) -> tuple[list[Source], list[float]]
     Without --data, names are looked for in the default data folder; without names either, scenes
     are rendered.
 
-    Sequences share their part of the clips by their people (`share_power`), photos by number.
+    Sequences share their part of the clips by their people (`share_power`), photos by number;
+    streets without people have a part of the whole.
 
     Raises:
         InputError: a name is unknown, a sequence has no truth, or a validation sequence would be
@@ -42,6 +45,11 @@ def training_sources(settings: DataSettings) -> tuple[list[Source], list[float]]
     shares = list((1 - still_share) * weights / weights.sum()) if cached else []
     total = sum(photo.length for photo in photos)
     shares += [still_share * photo.length / total for photo in photos]
+    if settings.empty_scenes:
+        empty = rendered_sources(settings, settings.empty_scenes, "train", EMPTY_STREET)
+        shares = [(1 - settings.empty_share) * share for share in shares]
+        shares += [settings.empty_share / len(empty)] * len(empty)
+        return [*sources, *photos, *empty], shares
     return sources + photos, shares
 
 
@@ -52,10 +60,15 @@ def validation_sources(settings: DataSettings) -> list[Source]:
     ]
 
 
-def rendered_sources(settings: DataSettings, count: int, split: str) -> list[Source]:
+def rendered_sources(
+    settings: DataSettings,
+    count: int,
+    split: str,
+    scene: SceneSettings = SceneSettings(),  # noqa: B008 - frozen
+) -> list[Source]:
     """Open rendered scenes of a split (train, val or test), rendering those that are missing."""
     folder = Path(settings.cache).parent
-    scenes = ensure_scenes(folder, count, split=split, settings=SceneSettings())
+    scenes = ensure_scenes(folder, count, split=split, settings=scene)
     return [cached_source(scene, settings) for scene in scenes]
 
 

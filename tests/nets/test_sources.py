@@ -1,3 +1,5 @@
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -6,7 +8,13 @@ from mot.errors import InputError
 from nets.augment import AugmentSettings
 from nets.clips import SequenceSource, StillSource
 from nets.recipe import DataSettings, TrainSettings
-from nets.sources import cache_size, training_cutouts, training_sources, validation_sources
+from nets.sources import (
+    EMPTY_STREET,
+    cache_size,
+    training_cutouts,
+    training_sources,
+    validation_sources,
+)
 
 
 @pytest.fixture
@@ -141,3 +149,19 @@ def test_a_power_weighs_sequences_by_their_people(opened, make_scene):
     truth.write_text(truth.read_text() + "\n".join(more) + "\n")
     shares, _ = opened(train_seqs=("street", "crowd"), share_power=0.5)
     assert shares["crowd"] / shares["street"] == pytest.approx(2)  # the root of 4 times as many
+
+
+def test_streets_without_people_take_their_share(opened, monkeypatch):
+    few = dataclasses.replace(EMPTY_STREET, width=64, height=48, clutter=2, frames=2)
+    monkeypatch.setattr("nets.sources.EMPTY_STREET", few)
+    shares, sources = opened(train_seqs=("MOT17-09", "street"), empty_scenes=2, empty_share=0.2)
+    assert shares["street"] == pytest.approx(0.4)
+    empty = [source for source in sources if source.name.startswith("synthetic-train")]
+    assert [shares[source.name] for source in empty] == pytest.approx([0.1, 0.1])
+    assert all(len(source.people(0).counted) == 0 for source in empty)
+
+
+@pytest.mark.parametrize("change", [{"empty_scenes": -1}, {"empty_share": 0}, {"empty_share": 1}])
+def test_a_share_that_leaves_nothing_is_refused(change):
+    with pytest.raises(InputError, match="empty-s"):
+        DataSettings(**change)

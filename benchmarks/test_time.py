@@ -1,0 +1,156 @@
+"""What does looking twice buy: mirror images, other sizes, shared windows, other seeds' nets?
+
+`python -m benchmarks.test_time --weights A B C --seq …` follows people with each of the nets (one
+recipe's, of several seeds) as it is, and again with one of the flags of `eval.py` that look at a
+frame more than once, and prints the mean over nets with the lowest and the highest. Without
+`--data` the sequences are rendered scenes of the test split. Started again, it goes on.
+"""
+
+import argparse
+import hashlib
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.rows import rows_of
+from eval import evaluate
+from mot.errors import one_line_errors
+from mot.sequence import data_root
+from mot.synthetic import RENDERED, ensure_scenes
+from nets.predict import PredictSettings, load_net
+from nets.trial import one_thread
+
+MEASURES = ("HOTA", "MOTA", "IDF1", "recall", "count_mae", "density_mae")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a net does when frames are looked at in one way.
+
+    Attributes:
+        way: of looking.
+        weights: of the net.
+        HOTA, MOTA, IDF1, recall: percent, means over the sequences.
+        count_mae, density_mae: people a frame, by tracks and by density, means over the sequences.
+        seconds: to follow all sequences and score them, on one thread.
+    """
+
+    way: str
+    weights: str
+    HOTA: float
+    MOTA: float
+    IDF1: float
+    recall: float
+    count_mae: float
+    density_mae: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to look at, with which net, how, and where to write."""
+
+    way: str
+    weights: Path
+    predict: PredictSettings
+    seqs: tuple[str, ...]
+    data: Path | None
+    scenes: int
+    run: Path
+
+
+def ways(weights: Path, all_weights: list[Path]) -> dict[str, PredictSettings]:
+    """Flags by what they are called."""
+    base = PredictSettings(backend="torch", device="cpu", amp="off")
+    notes = load_net(weights).notes
+    frames = notes.settings.frames
+    others = tuple(str(path) for path in all_weights if path != weights)
+    found = {
+        "as it is": base,
+        "--flip": replace(base, flip=True),
+        "--scales 0.7": replace(base, scales=(0.7,)),
+        "--scales 0.7 1.4": replace(base, scales=(0.7, 1.4)),
+        "--test-px of 1.5 times the side": replace(base, test_px=round(2.25 * notes.test_px)),
+    }
+    if frames > 1:
+        found[f"--overlap {frames // 2}"] = replace(base, overlap=frames // 2)
+        found[f"--overlap {frames - 1}"] = replace(base, overlap=frames - 1)
+    if others:
+        found["--beside the other seeds"] = replace(base, beside=others)
+    return found
+
+
+def look(task: Task) -> Outcome:
+    """Follow and score in this process."""
+    shutil.rmtree(task.run, ignore_errors=True)  # what a stopped benchmark left
+    start = time.perf_counter()
+    with one_thread():
+        runs = evaluate(
+            *task.seqs,
+            data=task.data,
+            out=task.run,
+            weights=task.weights,
+            embedder="none",
+            report=False,
+            scenes=task.scenes,
+            predict=task.predict,
+        )
+    means = (float(np.mean([getattr(r.scores, name) for r in runs])) for name in MEASURES)
+    return Outcome(task.way, str(task.weights), *means, time.perf_counter() - start)
+
+
+def tasks_of(args: argparse.Namespace) -> dict[str, Task]:
+    """Looks by name."""
+    tasks = {}
+    for weights in args.weights:
+        for way, predict in ways(weights, args.weights).items():
+            told = f"{way}{weights.resolve()}{args.weights}{args.seq}{args.data}{args.scenes}"
+            key = hashlib.sha256(told.encode()).hexdigest()[:10]
+            where = tuple(args.seq), args.data, args.scenes, args.out / key
+            tasks[key] = Task(way, weights, predict, *where)
+    return tasks
+
+
+def print_table(rows: Iterable[Outcome]) -> None:
+    """Mean of the nets for each way, with its lowest and highest."""
+    known = list(rows)
+    table = Table(title=f"{len({row.weights for row in known})} nets: mean (lowest to highest)")
+    table.add_column("look")
+    for heading in (*MEASURES, "seconds"):
+        table.add_column(heading.replace("_", " "), justify="right")
+    for way in dict.fromkeys(row.way for row in known):
+        cells = []
+        for name in (*MEASURES, "seconds"):
+            values = [float(getattr(row, name)) for row in known if row.way == way]
+            digits = 2 if name.endswith("mae") else 1
+            spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})"
+            cells.append(f"{np.mean(values):.{digits}f}{spread if len(values) > 1 else ''}")
+        table.add_row(way, *cells)
+    Console(width=190).print(table)
+
+
+@one_line_errors
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", type=Path, nargs="+", required=True)
+    parser.add_argument("--seq", nargs="+", default=[RENDERED])
+    parser.add_argument("--data", type=Path, help="folder of the sequences")
+    parser.add_argument("--scenes", type=int, default=8, help="rendered scenes to score")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("runs/test-time"))
+    args = parser.parse_args()
+    tasks = tasks_of(args)
+    if args.seq == [RENDERED]:
+        ensure_scenes(args.data or data_root(), args.scenes, split="test")
+    rows = rows_of(look, tasks, Outcome, args.out, args.workers)
+    print_table(rows.values())
+
+
+if __name__ == "__main__":
+    main()
