@@ -13,7 +13,7 @@ import pytest
 
 from mot import frames as frames_module
 from mot.errors import InputError
-from mot.frames import stream_frames
+from mot.frames import stream_frames, window_streams
 from mot.sequence import find_sequence, open_sequence, open_video
 from tests.conftest import draw_frame, write_video
 
@@ -82,6 +82,22 @@ def test_ranges_outside_are_refused_at_once(sequence, options):
         stream_frames(sequence, **options)
     with pytest.raises(InputError, match="size_hw"):
         stream_frames(sequence, size_hw=(0, 5))
+
+
+@pytest.mark.parametrize(
+    ("length", "count", "expected"),
+    [
+        (4, 3, [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]),
+        (4, 1, [[1, 2, 3, 4]]),
+        (20, 5, [list(range(1, 13))]),  # the sequence has room for one
+        (11, 9, [list(range(1, 12)), list(range(2, 13))]),
+    ],
+)
+def test_windows_are_spread_from_end_to_end(scene, length, count, expected):
+    streams = window_streams(open_sequence(scene), length, count, (24, 32))
+    found = [[(number, image.shape) for number, image in stream()] for stream in streams]
+    assert [[number for number, _ in window] for window in found] == expected
+    assert {shape for window in found for _, shape in window} == {(24, 32, 3)}
 
 
 @pytest.mark.parametrize("size_hw", [(24, 32), (96, 128), (17, 91), (48, 64)])
