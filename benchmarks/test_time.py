@@ -1,4 +1,4 @@
-"""What does looking twice buy: mirror images, other sizes, shared windows, other seeds' nets?
+"""What does looking twice buy: mirror images, other sizes, shared windows, nets of other seeds?
 
 `python -m benchmarks.test_time --weights A B C --seq …` follows people with each of the nets (one
 recipe's, of several seeds) as it is, and again with one of the flags of `eval.py` that look at a
@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -34,14 +35,14 @@ class Outcome:
     """How a net does when frames are looked at in one way.
 
     Attributes:
-        way: of looking.
+        look: key of `LOOKS`.
         weights: of the net.
         HOTA, MOTA, IDF1, recall: percent, means over the sequences.
         count_mae, density_mae: people a frame, by tracks and by density, means over the sequences.
         seconds: to follow all sequences and score them, on one thread.
     """
 
-    way: str
+    look: str
     weights: str
     HOTA: float
     MOTA: float
@@ -56,7 +57,7 @@ class Outcome:
 class Task:
     """What to look at, with which net, how, and where to write."""
 
-    way: str
+    look: str
     weights: Path
     predict: PredictSettings
     seqs: tuple[str, ...]
@@ -65,28 +66,40 @@ class Task:
     run: Path
 
 
-def ways(weights: Path, all_weights: list[Path]) -> dict[str, PredictSettings]:
-    """Flags by what they are called."""
+LOOKS = {
+    "plain": "as it is",
+    "flip": "--flip",
+    "smaller": "--scales 0.7",
+    "both": "--scales 0.7 1.4",
+    "larger": "--test-px of 1.5 times the side",
+    "overlap": "--overlap of half a window",
+    "overlap-most": "--overlap of all frames but one",
+    "beside": "--beside the other nets",
+}
+
+
+def settings_of(look: str, weights: Path, others: list[Path]) -> PredictSettings | None:
+    """Flags of a look at frames; None where a net of one frame, or alone, cannot look so."""
     base = PredictSettings(backend="torch", device="cpu", amp="off")
     notes = load_net(weights).notes
     frames = notes.settings.frames
-    others = tuple(str(path) for path in all_weights if path != weights)
-    found = {
-        "as it is": base,
-        "--flip": replace(base, flip=True),
-        "--scales 0.7": replace(base, scales=(0.7,)),
-        "--scales 0.7 1.4": replace(base, scales=(0.7, 1.4)),
-        "--test-px of 1.5 times the side": replace(base, test_px=round(2.25 * notes.test_px)),
+    beside = tuple(str(path) for path in others if path != weights)
+    if (look.startswith("overlap") and frames == 1) or (look == "beside" and not beside):
+        return None
+    changes: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "flip": {"flip": True},
+        "smaller": {"scales": (0.7,)},
+        "both": {"scales": (0.7, 1.4)},
+        "larger": {"test_px": round(2.25 * notes.test_px)},
+        "overlap": {"overlap": frames // 2},
+        "overlap-most": {"overlap": frames - 1},
+        "beside": {"beside": beside},
     }
-    if frames > 1:
-        found[f"--overlap {frames // 2}"] = replace(base, overlap=frames // 2)
-        found[f"--overlap {frames - 1}"] = replace(base, overlap=frames - 1)
-    if others:
-        found["--beside the other seeds"] = replace(base, beside=others)
-    return found
+    return replace(base, **changes[look])
 
 
-def look(task: Task) -> Outcome:
+def follow(task: Task) -> Outcome:
     """Follow and score in this process."""
     shutil.rmtree(task.run, ignore_errors=True)  # what a stopped benchmark left
     start = time.perf_counter()
@@ -102,18 +115,21 @@ def look(task: Task) -> Outcome:
             predict=task.predict,
         )
     means = (float(np.mean([getattr(r.scores, name) for r in runs])) for name in MEASURES)
-    return Outcome(task.way, str(task.weights), *means, time.perf_counter() - start)
+    return Outcome(task.look, str(task.weights), *means, time.perf_counter() - start)
 
 
 def tasks_of(args: argparse.Namespace) -> dict[str, Task]:
     """Looks by name."""
     tasks = {}
     for weights in args.weights:
-        for way, predict in ways(weights, args.weights).items():
-            told = f"{way}{weights.resolve()}{args.weights}{args.seq}{args.data}{args.scenes}"
-            key = hashlib.sha256(told.encode()).hexdigest()[:10]
+        for look in args.looks:
+            predict = settings_of(look, weights, args.weights)
+            if predict is None:
+                continue
+            told = f"{weights.resolve()}{predict}{args.seq}{args.data}{args.scenes}"
+            key = f"{look}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
             where = tuple(args.seq), args.data, args.scenes, args.out / key
-            tasks[key] = Task(way, weights, predict, *where)
+            tasks[key] = Task(look, weights, predict, *where)
     return tasks
 
 
@@ -124,14 +140,14 @@ def print_table(rows: Iterable[Outcome]) -> None:
     table.add_column("look")
     for heading in (*MEASURES, "seconds"):
         table.add_column(heading.replace("_", " "), justify="right")
-    for way in dict.fromkeys(row.way for row in known):
+    for look in dict.fromkeys(row.look for row in known):
         cells = []
         for name in (*MEASURES, "seconds"):
-            values = [float(getattr(row, name)) for row in known if row.way == way]
+            values = [float(getattr(row, name)) for row in known if row.look == look]
             digits = 2 if name.endswith("mae") else 1
             spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})"
             cells.append(f"{np.mean(values):.{digits}f}{spread if len(values) > 1 else ''}")
-        table.add_row(way, *cells)
+        table.add_row(LOOKS[look], *cells)
     Console(width=190).print(table)
 
 
@@ -139,6 +155,7 @@ def print_table(rows: Iterable[Outcome]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, nargs="+", required=True)
+    parser.add_argument("--looks", nargs="+", default=list(LOOKS), choices=list(LOOKS))
     parser.add_argument("--seq", nargs="+", default=[RENDERED])
     parser.add_argument("--data", type=Path, help="folder of the sequences")
     parser.add_argument("--scenes", type=int, default=8, help="rendered scenes to score")
@@ -148,7 +165,7 @@ def main() -> None:
     tasks = tasks_of(args)
     if args.seq == [RENDERED]:
         ensure_scenes(args.data or data_root(), args.scenes, split="test")
-    rows = rows_of(look, tasks, Outcome, args.out, args.workers)
+    rows = rows_of(follow, tasks, Outcome, args.out, args.workers)
     print_table(rows.values())
 
 

@@ -69,10 +69,12 @@ SMALL: dict[str, dict[str, str | None]] = {
     "benchmarks.association": {"--people": "5", "--growth": "5", "--frames": "4", "--repeats": "1"},
     "benchmarks.linker": {"--people": "5", "--frames": "4"},
     "benchmarks.inference": {"--size": "32 64", "--repeats": "1"},
-    "benchmarks.occluded": {
-        **{"--seeds": "1", "--steps": "2", "--workers": "1", "--nets": "stacked"},
+    "benchmarks.tracked": {
+        **{"--seeds": "1 2", "--steps": "2", "--workers": "1", "--variants": "apart"},
         **{"--scenes": "2", "--data": "DIR"},
     },
+    "benchmarks.test_time": {"--looks": "plain flip", "--workers": "1", "--scenes": "2"},
+    "nets.ensemble": PREDICTING | {"--windows": "1"},
     "benchmarks.views": {"--seeds": "1", "--steps": "2", "--workers": "1", "--nets": "side"},
     "benchmarks.memory": {"--frames": "1100", "--people": "2"},
 }
@@ -218,7 +220,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Path:
     for name in SEQUENCES:
         small_sequence(world / "DIR" / name)
     rendered = world / "DIR" / f"synthetic-{settings_hash(SceneSettings())}"
-    for split, count in (("test", 3), ("val", 4), ("train", 160)):
+    for split, count in (("test", 8), ("val", 4), ("train", 160)):
         for number in range(1, count + 1):
             name = f"synthetic-{split}-{number:04d}"
             shutil.copytree(world / "DIR" / "MOT17-02", rendered / split / name)
