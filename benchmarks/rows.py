@@ -1,16 +1,27 @@
 """What benchmarks of many runs share: one row a run, kept as soon as it is known."""
 
+import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import numpy as np
+import pandas as pd
+
+from eval import ScoredSequence
 from mot.atomic import write_text
 from mot.errors import InputError
 from mot.parallel import ParallelSettings, run_all
 from mot.progress import progress_bar
+from nets.recipe import TrainSettings
+from nets.trial import OUTPUT, train_quietly
 
+TABLE = "rows.csv"
+DIGITS = 4
 Task = TypeVar("Task")
 Row = TypeVar("Row")
 
@@ -23,6 +34,8 @@ def rows_of(
     workers: int,
 ) -> dict[str, Row]:
     """Rows of all tasks by name; what out/NAME.json holds already is not done again.
+
+    Writes all of them into out/rows.csv.
 
     Args:
         function: of one task; a function of a module, that returns a dataclass.
@@ -48,7 +61,41 @@ def rows_of(
         name, reason = next(iter(failed.items()))
         got = f"{len(failed)} of {len(left)} failed: {name} ({reason})"
         raise InputError(out, "all runs done", got, "mend the cause and start again")
-    return dict(_rows(tasks, row, out))
+    rows = dict(_rows(tasks, row, out))
+    table = [{"run": name} | asdict(cast(Any, known)) for name, known in rows.items()]
+    write_text(out / TABLE, pd.DataFrame(table).to_csv(index=False, float_format=f"%.{DIGITS}g"))
+    return rows
+
+
+def named(label: str, *told: object) -> str:
+    """Name of a row: what it is called, and a hash of all that its figures depend on."""
+    plain = re.sub(r"[^\w.]+", "-", label).strip("-")
+    return f"{plain}-{hashlib.sha256(repr(told).encode()).hexdigest()[:8]}"
+
+
+def train_whole(settings: TrainSettings, run: Path) -> None:
+    """Train quietly into a folder.
+
+    Raises:
+        InputError: settings or data that cannot be used, or a loss that did not stay finite: a
+            training of fewer steps is none of the table.
+    """
+    if not train_quietly(settings, run):
+        raise InputError(run / OUTPUT, "a loss that stays finite", "nan", "lower the rate")
+
+
+def mean_score(scored: Iterable[ScoredSequence], name: str) -> float:
+    """Of a score over sequences; NaN where one lacks it."""
+    values = [getattr(run.scores, name) for run in scored]
+    return math.nan if None in values else float(np.mean(values))
+
+
+def mean_and_range(rows: Iterable[object], name: str) -> str:
+    """A measure's mean over rows with its lowest and highest, as a table's cell."""
+    values = [float(getattr(row, name)) for row in rows]
+    digits = 2 if name.endswith("mae") else 1
+    spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})"
+    return f"{np.mean(values):.{digits}f}{spread if len(values) > 1 else ''}"
 
 
 def _rows(

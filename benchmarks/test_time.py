@@ -2,12 +2,11 @@
 
 `python -m benchmarks.test_time --weights A B C --seq …` follows people with each of the nets (one
 recipe's, of several seeds) as it is, and again with one of the flags of `eval.py` that look at a
-frame more than once, and prints the mean over nets with the lowest and the highest. Without
-`--data` the sequences are rendered scenes of the test split. Started again, it goes on.
+frame more than once, and prints the mean over nets with the lowest and the highest. Without `--seq`
+the sequences are rendered scenes of the test split. Started again, it goes on.
 """
 
 import argparse
-import hashlib
 import shutil
 import time
 from collections.abc import Iterable
@@ -15,11 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.rows import rows_of
+from benchmarks.rows import mean_and_range, mean_score, named, rows_of
 from eval import evaluate
 from mot.errors import one_line_errors
 from mot.sequence import data_root
@@ -38,7 +36,8 @@ class Outcome:
         look: key of `LOOKS`.
         weights: of the net.
         HOTA, MOTA, IDF1, recall: percent, means over the sequences.
-        count_mae, density_mae: people a frame, by tracks and by density, means over the sequences.
+        count_mae, density_mae: people a frame, by tracks and by density, means over the sequences;
+            the last NaN without a density.
         seconds: to follow all sequences and score them, on one thread.
     """
 
@@ -114,7 +113,7 @@ def follow(task: Task) -> Outcome:
             scenes=task.scenes,
             predict=task.predict,
         )
-    means = (float(np.mean([getattr(r.scores, name) for r in runs])) for name in MEASURES)
+    means = (mean_score(runs, name) for name in MEASURES)
     return Outcome(task.look, str(task.weights), *means, time.perf_counter() - start)
 
 
@@ -126,8 +125,7 @@ def tasks_of(args: argparse.Namespace) -> dict[str, Task]:
             predict = settings_of(look, weights, args.weights)
             if predict is None:
                 continue
-            told = f"{weights.resolve()}{predict}{args.seq}{args.data}{args.scenes}"
-            key = f"{look}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+            key = named(look, weights.resolve(), predict, args.seq, args.data, args.scenes)
             where = tuple(args.seq), args.data, args.scenes, args.out / key
             tasks[key] = Task(look, weights, predict, *where)
     return tasks
@@ -138,16 +136,12 @@ def print_table(rows: Iterable[Outcome]) -> None:
     known = list(rows)
     table = Table(title=f"{len({row.weights for row in known})} nets: mean (lowest to highest)")
     table.add_column("look")
-    for heading in (*MEASURES, "seconds"):
+    measures = (*MEASURES, "seconds")
+    for heading in measures:
         table.add_column(heading.replace("_", " "), justify="right")
     for look in dict.fromkeys(row.look for row in known):
-        cells = []
-        for name in (*MEASURES, "seconds"):
-            values = [float(getattr(row, name)) for row in known if row.look == look]
-            digits = 2 if name.endswith("mae") else 1
-            spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})"
-            cells.append(f"{np.mean(values):.{digits}f}{spread if len(values) > 1 else ''}")
-        table.add_row(LOOKS[look], *cells)
+        mine = [row for row in known if row.look == look]
+        table.add_row(LOOKS[look], *(mean_and_range(mine, name) for name in measures))
     Console(width=190).print(table)
 
 

@@ -10,9 +10,7 @@ Without flags: who is found behind others, frames stacked, apart, or in the tri-
 """
 
 import argparse
-import hashlib
 import math
-import re
 import shutil
 import time
 from collections.abc import Iterable
@@ -23,18 +21,18 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.rows import rows_of
+from benchmarks.rows import mean_and_range, mean_score, named, rows_of, train_whole
 from eval import ScoredSequence, evaluate
 from mot.analysis.breakdown import SceneErrors
 from mot.analysis.run_folder import load_scene, open_scored, read_scores
 from mot.errors import InputError, one_line_errors
 from mot.sequence import data_root
 from mot.synthetic import RENDERED, ensure_scenes
-from nets.grid import SEED, VARIANT, read_grid
+from nets.grid import SEED, read_grid
 from nets.predict import PredictSettings
 from nets.recipe import TrainSettings
-from nets.sources import training_sources
-from nets.trial import one_thread, train_quietly
+from nets.sweep import check_cells
+from nets.trial import one_thread
 
 CONFIG = Path("recipes/tracked-occluded.yaml")
 HIDDEN = 0.4  # whoever shows less of himself is occluded
@@ -46,6 +44,7 @@ class Outcome:
     """One training and what its net finds.
 
     Attributes:
+        variant: its name, and the values of the sweep's axes.
         HOTA, MOTA, IDF1: percent, means over the sequences.
         count_mae, density_mae: people a frame, by tracks and by density, means over the sequences;
             the last NaN without a density.
@@ -88,7 +87,7 @@ def train_and_score(task: Task) -> Outcome:
     task.run.mkdir(parents=True)
     start = time.perf_counter()
     with one_thread():
-        train_quietly(task.settings, task.run)
+        train_whole(task.settings, task.run)
         train_s = time.perf_counter() - start
         scored = evaluate(
             *task.seqs,
@@ -112,12 +111,6 @@ def train_and_score(task: Task) -> Outcome:
         frames_per_second(scored),
         train_s,
     )
-
-
-def mean_score(scored: Iterable[ScoredSequence], name: str) -> float:
-    """Of a score over sequences; NaN where one lacks it."""
-    values = [getattr(run.scores, name) for run in scored]
-    return math.nan if None in values else float(np.mean(values))
 
 
 def frames_per_second(scored: Iterable[ScoredSequence]) -> float:
@@ -161,12 +154,14 @@ def tasks_of(args: argparse.Namespace) -> dict[str, Task]:
         seeds=tuple(args.seeds or grid.seeds),
     )
     tasks = {}
-    for cell in grid.cells():
-        told = f"{cell.key}{args.seq}{args.scenes}{args.truth}"
-        name = re.sub(r"\W+", "-", f"{cell.names[VARIANT]} seed{cell.names[SEED]}")
-        key = f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+    cells = list(grid.cells())
+    check_cells(cells)
+    for cell in cells:
+        label = ", ".join(text for name, text in cell.names.items() if name != SEED)
+        told = cell.key, args.seq, args.scenes, args.truth
+        key = named(f"{label} seed{cell.names[SEED]}", *told)
         where = tuple(args.seq), args.scenes, args.truth, args.out / key
-        tasks[key] = Task(cell.names[VARIANT], cell.settings, *where)
+        tasks[key] = Task(label, cell.settings, *where)
     return tasks
 
 
@@ -181,13 +176,7 @@ def print_table(rows: Iterable[Outcome]) -> None:
         table.add_column(shown, justify="right")
     for variant in dict.fromkeys(row.variant for row in known):
         mine = [row for row in known if row.variant == variant]
-        cells = []
-        for name in measures:
-            values = [float(getattr(row, name)) for row in mine]
-            digits = 2 if name.endswith("mae") else 1
-            spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})"
-            cells.append(f"{np.mean(values):.{digits}f}{spread if len(values) > 1 else ''}")
-        table.add_row(variant, str(len(mine)), *cells)
+        table.add_row(variant, str(len(mine)), *(mean_and_range(mine, name) for name in measures))
     Console(width=220).print(table)
 
 
@@ -206,7 +195,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/tracked"))
     args = parser.parse_args()
     tasks = tasks_of(args)
-    training_sources(next(iter(tasks.values())).settings.data)  # once, before several want them
     if args.seq == [RENDERED]:
         ensure_scenes(args.truth or data_root(), args.scenes, split="test")
     print_table(rows_of(train_and_score, tasks, Outcome, args.out, args.workers).values())

@@ -26,7 +26,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.rows import rows_of
+from benchmarks.rows import named, rows_of, train_whole
 from mot.errors import one_line_errors
 from mot.frames import stream_frames
 from mot.scene_settings import SceneSettings
@@ -39,10 +39,10 @@ from nets.doctor import DEAD_RATIO
 from nets.menu import build_net
 from nets.people import people_of
 from nets.predict import Predictor, PredictSettings, load_net
-from nets.recipe import DataSettings, TrainSettings
+from nets.recipe import DataSettings, TrainSettings, recipe_text
 from nets.schedule import ScheduleSettings
 from nets.settings import NetSettings
-from nets.trial import one_thread, train_quietly
+from nets.trial import one_thread
 
 NETS = ("side", "top", "triplane")
 FRAMES = 20
@@ -139,8 +139,10 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Short, of this task alone."""
-        return f"{self.net}-seed{self.seed}-steps{self.steps}"
+        """Of a training with these settings on these scenes alone."""
+        settings = settings_of(self.net, self.seed, self.steps, self.home)
+        told = recipe_text(replace(settings, data=DataSettings())), SCENE, SCENES
+        return named(f"{self.net} seed{self.seed}", *told)
 
 
 def train_once(task: Task) -> Outcome:
@@ -150,7 +152,7 @@ def train_once(task: Task) -> Outcome:
     run.mkdir(parents=True)
     start = time.perf_counter()
     with one_thread():
-        train_quietly(settings_of(task.net, task.seed, task.steps, task.home), run)
+        train_whole(settings_of(task.net, task.seed, task.steps, task.home), run)
         seconds = time.perf_counter() - start
         predicted, true = held_out_counts(run / "weights.safetensors", task.home)
         cost = costs(task.net)

@@ -193,10 +193,11 @@ def frame_targets(
 
 
 def density_target(people: People, size_hw: tuple[int, int], stride: int) -> tuple[Map, Map]:
-    """What a net's density of one frame should be, and where it counts: (h, w) each.
+    """The gaussian density of one frame (the default --label), and where it counts: (h, w) each.
 
     Args:
-        people: in the frame's pixels; who has the centre outside is ignored, as in training.
+        people: in the frame's pixels; who has the centre outside, or is too low to teach, is
+            ignored as in training.
         size_hw: of the frame in pixels.
         stride: pixels per cell.
     """
@@ -343,9 +344,12 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         return self[0][0]
 
     def frame_px(self) -> int:
-        """Median over the sources of the pixels of a whole frame."""
+        """Pixels of a whole frame: the median over the clips that are drawn, not over sources."""
         first = [source.clip(0, 1, 1)[0] for source in self.sources]
-        return int(np.median([image.shape[0] * image.shape[1] for image in first]))
+        sizes = np.array([image.shape[0] * image.shape[1] for image in first])
+        order = np.argsort(sizes, kind="stable")
+        middle = int(np.searchsorted(np.cumsum(self.shares[order]), 0.5))
+        return int(sizes[order][min(middle, len(sizes) - 1)])
 
     def people_per_cell(self) -> float:
         """Mean people per target cell over a sample of crops (not below a hundredth per frame).

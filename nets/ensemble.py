@@ -9,7 +9,8 @@ of the nets' errors; so one pass over the frames is enough to compare any of the
   and may add one twice; it is what `--beside` then averages;
 - stacking (D. Wolpert, 1992) takes the best weights of 0 or more, which need not sum to 1.
 
-Both choose on `--seqs`; `--test-seqs` say what it was worth.
+Both choose on `--seqs`; `--test-seqs` say what it was worth. The truth is the density as `--label
+gaussian` has it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from mot.progress import progress_bar
 from mot.sequence import Sequence, data_root, find_sequence
 from nets.clips import density_target
 from nets.people import people_of
-from nets.predict import Predictor, PredictSettings, load_net
+from nets.predict import Predictor, PredictSettings, load_net, require_same_maps
+from nets.sources import known_to_both
 
 Array = npt.NDArray[np.float64]
 CELL_INCHES = 0.55  # of the picture, per net
@@ -68,10 +70,11 @@ class EnsembleFlags:
         if len(self.weights) < 2:
             got = f"{len(self.weights)}"
             raise InputError("command line", "weights of two nets or more", got, "name more")
-        both = sorted(set(self.seqs) & set(self.test_seqs))
-        if both:
-            remedy = "choose on some sequences and test on others"
-            raise InputError("--test-seqs", "none of --seqs", " ".join(both), remedy)
+        for name in ("seqs", "test_seqs"):
+            require_setting(self, name, bool(getattr(self, name)), "a sequence or more")
+        if self.predict.beside:
+            got = " ".join(self.predict.beside)
+            raise InputError("--beside", "nothing", got, "name these nets among the others")
         require_setting(self, "windows", self.windows >= 1, "1 or more")
         require_setting(self, "most", self.most >= 1, "1 or more")
 
@@ -109,7 +112,8 @@ class Products:
     @property
     def correlation(self) -> Array:
         """Of the nets' errors, (K, K): cosines; a net without error correlates with none."""
-        size = np.sqrt(np.maximum(np.diag(self.errors), 0))
+        squares = np.diag(self.errors)
+        size = np.sqrt(np.where(squares > TINY * self.own, squares, 0))
         both = np.outer(size, size)
         cosines = np.divide(self.errors, both, out=np.eye(len(size)), where=both > 0)
         return np.asarray(cosines)
@@ -136,7 +140,10 @@ def greedy(products: Products, most: int) -> list[int]:
 
 def stacked(products: Products) -> Array:
     """Weights of 0 or more, (K,), whose sum of maps errs least."""
-    ridge = TINY * np.trace(products.maps) * np.eye(len(products.maps))
+    scale = np.trace(products.maps)
+    if scale == 0:
+        return np.zeros(len(products.maps))  # all black: no weights say anything
+    ridge = TINY * scale * np.eye(len(products.maps))
     root = np.linalg.cholesky(products.maps + ridge)
     weights, _ = nnls(root.T, np.linalg.solve(root, products.truth))
     return np.asarray(weights)
@@ -165,6 +172,10 @@ def _of_sequence(sequence: Sequence, nets: list[Predictor], windows: int) -> Arr
                 people = people_of(rows.at(found[0].frame))
                 target, valid = density_target(people, seen_hw, first.stride)
                 maps = [one.density for one in found]
+                for number, each in enumerate(maps):
+                    if not np.isfinite(each).all():
+                        where = f"density of net {number + 1} on {sequence.name}"
+                        raise InputError(where, "finite numbers", "NaN", "leave that net out")
                 cells = np.stack([*maps, target])[:, valid > 0].astype(np.float64)
                 total += cells @ cells.T
                 spread += float(np.square(cells[-1] - cells[-1].mean()).sum())
@@ -181,14 +192,11 @@ def open_nets(weights: tuple[str, ...], settings: PredictSettings) -> list[Predi
         InputError: weights that cannot be used, or of another shape, or without a density.
     """
     trained = [load_net(path) for path in weights]
-    shapes = [(n.notes.settings.frames, n.notes.settings.stride) for n in trained]
-    for path, net, shape in zip(weights, trained, shapes, strict=True):
+    for path, net in zip(weights, trained, strict=True):
         if "density" not in net.notes.settings.heads:
             got = " ".join(net.notes.settings.heads)
             raise InputError(path, "a net with a density head", got, "leave it out")
-        if shape != shapes[0]:
-            expected, got = ("T {}, stride {}".format(*s) for s in (shapes[0], shape))
-            raise InputError(path, expected, got, "name nets of one shape")
+        require_same_maps(path, trained[0], net)
     return [Predictor(net, settings) for net in trained]
 
 
@@ -203,6 +211,11 @@ def run_ensemble(flags: EnsembleFlags) -> dict[str, Any]:
     chosen_on, tested_on = (
         [find_sequence(name, root) for name in names] for names in (flags.seqs, flags.test_seqs)
     )
+    leak = next(iter(known_to_both(chosen_on, tested_on)), None)
+    if leak:
+        expected = f"recordings that are not in --seqs ({leak[0]})"
+        raise InputError("--test-seqs", expected, leak[1], "name each recording once")
+    flags.out.mkdir(parents=True, exist_ok=True)
     known, test = (products_of(seqs, nets, flags.windows) for seqs in (chosen_on, tested_on))
     taken = greedy(known, flags.most)
     size = len(nets)
@@ -217,13 +230,13 @@ def run_ensemble(flags: EnsembleFlags) -> dict[str, Any]:
         "weights": list(flags.weights),
         "skill": [[known.skill(w), test.skill(w)] for w in np.eye(size)],
         "greedy": [flags.weights[k] for k in taken],
+        "test_px": nets[0].test_px,
         "ways": {
             name: {"weights": w.tolist(), "skill": [known.skill(w), test.skill(w)]}
             for name, w in ways.items()
         },
         "correlation": test.correlation.tolist(),
     }
-    flags.out.mkdir(parents=True, exist_ok=True)
     write_text(flags.out / "ensemble.json", json.dumps(report, indent=1))
     draw_correlation(flags.out / "correlation.png", test.correlation, short_names(flags.weights))
     print_report(known, test, ways, short_names(flags.weights))
@@ -231,9 +244,14 @@ def run_ensemble(flags: EnsembleFlags) -> dict[str, Any]:
 
 
 def short_names(weights: tuple[str, ...]) -> list[str]:
-    """Names of the nets that tell them apart: that of the file, or of its run's folder."""
-    paths = [Path(name) for name in weights]
-    return [p.parent.name if p.stem == "weights" and p.parent.name else p.stem for p in paths]
+    """Names of the nets: of their files, or of so many folders above as tell them apart."""
+    paths = [Path(name).resolve().with_suffix("") for name in weights]
+    most = max(len(path.parts) for path in paths)
+    for depth in range(1, most):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(set(paths)):
+            break
+    return [name.removesuffix("/weights") for name in names]
 
 
 def print_report(known: Products, test: Products, ways: dict[str, Array], names: list[str]) -> None:
@@ -281,7 +299,8 @@ def main(arguments: list[str] | None = None) -> None:
     report = run_ensemble(flags)
     first, *others = report["greedy"]
     beside = f" --beside {' '.join(others)}" if others else ""
-    print(f"To average as chosen: --weights {first}{beside}", file=sys.stdout)
+    size = f" --test-px {report['test_px']}"
+    print(f"To average as chosen: --weights {first}{beside}{size}", file=sys.stdout)
 
 
 if __name__ == "__main__":

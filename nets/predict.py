@@ -6,6 +6,7 @@ memory.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -53,7 +54,8 @@ class PredictSettings:
     scales: tuple[float, ...] = ()
     """Look at frames at these multiples of their test size too, such as 0.6, and average."""
     beside: tuple[str, ...] = ()
-    """Weights of more nets of the same shape, whose maps are averaged with those of --weights."""
+    """Weights of more nets of the same shape, whose maps are averaged with those of --weights; one
+    that is named twice counts twice. The calibration is that of --weights."""
     min_score: float = 0.1
     """Centres below this score, before calibration, are dropped; the linker wants weak ones too."""
     nms_iou: float = 0.6
@@ -66,6 +68,8 @@ class PredictSettings:
     """bf16 arithmetic: on, off or auto."""
 
     def __post_init__(self) -> None:
+        for name in ("scales", "beside"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         require = partial(require_setting, self)
         require("test_px", self.test_px == 0 or self.test_px >= SIZE_GRID**2, f"0 or {LEAST_PX}")
         require("overlap", self.overlap >= 0, "0 or more frames")
@@ -167,6 +171,20 @@ def model_of(source: ClipNet | Path, notes: NetNotes) -> Model:
     return Model(source, notes.settings.heads, axes, precision=notes.precision)
 
 
+def require_same_maps(where: str, first: TrainedNet, other: TrainedNet) -> None:
+    """Refuse a net whose maps cannot be averaged with the first one's.
+
+    Raises:
+        InputError: another number of frames, stride or heads.
+    """
+    expected, got = (
+        "T {}, stride {}, heads {}".format(s.frames, s.stride, " ".join(s.heads))
+        for s in (first.notes.settings, other.notes.settings)
+    )
+    if expected != got:
+        raise InputError(where, expected, got, "name a net of the same shape")
+
+
 def input_size(size_hw: tuple[int, int], test_px: int) -> tuple[int, int]:
     """Size the net sees: the frame's shape at about `test_px` pixels, on a grid of 32."""
     height, width = size_hw
@@ -203,26 +221,19 @@ class Predictor:
             expected = f"0 .. {self.frames - 1} (the net's T is {self.frames})"
             raise InputError("--overlap", expected, settings.overlap, "choose a smaller overlap")
         self.settings, self.engine = settings, settings.engine
+        beside = [(count, load_net(name)) for name, count in Counter(settings.beside).items()]
+        for name, (_, other) in zip(dict.fromkeys(settings.beside), beside, strict=True):
+            require_same_maps(f"--beside {name}", trained, other)
+
+        def joined() -> Runner:
+            first = runner or make_runner(trained.model, self.engine)
+            others = [(count, make_runner(net.model, self.engine)) for count, net in beside]
+            return averaged([(1, first), *others])
+
         # One for each size: a backend compiles for the size that it meets.
-        looks = {factor: self._joined(trained, runner) for factor in (1.0, *settings.scales)}
-        joined = pyramid(looks) if settings.scales else looks[1.0]
-        self.runner = mirrored(joined) if settings.flip else joined
-
-    def _joined(self, trained: TrainedNet, runner: Runner | None) -> Runner:
-        """The net and those beside it, as one."""
-        others = (self._beside(weights, trained) for weights in self.settings.beside)
-        return averaged([runner or make_runner(trained.model, self.engine), *others])
-
-    def _beside(self, weights: str, trained: TrainedNet) -> Runner:
-        """Another net, which must give the same maps."""
-        other = load_net(weights)
-        expected, got = (
-            "T {}, stride {}, heads {}".format(s.frames, s.stride, " ".join(s.heads))
-            for s in (trained.notes.settings, other.notes.settings)
-        )
-        if expected != got:
-            raise InputError(f"--beside {weights}", expected, got, "name a net of the same shape")
-        return make_runner(other.model, self.engine)
+        looks = {factor: joined() for factor in (1.0, *settings.scales)}
+        look = pyramid(looks) if settings.scales else looks[1.0]
+        self.runner = mirrored(look) if settings.flip else look
 
     @property
     def backend(self) -> str:

@@ -67,9 +67,11 @@ def _onto(maps: Maps, cells_hw: tuple[int, ...]) -> Maps:
 def _resized_map(name: str, each: FloatMaps, cells_hw: tuple[int, ...]) -> FloatMaps:
     rows, columns = cells_hw
     planes = each.reshape(-1, *each.shape[-2:])
-    resized = np.stack(
-        [cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_LINEAR) for plane in planes]
-    ).reshape(*each.shape[:-2], rows, columns)
+    # By area where it shrinks: between the cells that linear looks at somebody would be lost.
+    shrinks = rows * columns < planes[0].size
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = np.stack([cv2.resize(plane, (columns, rows), interpolation=how) for plane in planes])
+    resized = resized.reshape(*each.shape[:-2], rows, columns)
     if name == "density":
         before, after = (m.sum(axis=(-2, -1), keepdims=True) for m in (each, resized))
         return np.asarray(resized * np.divide(before, np.maximum(after, 1e-12)), np.float32)

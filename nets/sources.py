@@ -19,7 +19,7 @@ from nets.recipe import DataSettings, TrainSettings
 
 CACHE_GRID = 4  # cached sizes are multiples of this many pixels
 # More that looks like people from afar than usual; frames of one street teach much the same.
-EMPTY_STREET = SceneSettings(people=0, clutter=30, frames=12)
+EMPTY_STREET = SceneSettings(people=0, clutter=30, frames=24)
 
 
 def training_sources(settings: DataSettings) -> tuple[list[Source], list[float]]:
@@ -96,7 +96,7 @@ def _training_sequences(settings: DataSettings) -> list[Sequence]:
     held_out = [find_sequence(name, root) for name in settings.val_seqs]
     if settings.train_seqs:
         chosen = [find_sequence(name, root) for name in settings.train_seqs]
-        leak = next(iter(_known_to_both(chosen, held_out)), None)
+        leak = next(iter(known_to_both(chosen, held_out)), None)
         if leak:
             expected = f"recordings that are not in --train-seqs ({leak[0]})"
             raise InputError("--val-seqs", expected, leak[1], "name each recording once")
@@ -109,11 +109,11 @@ def _training_sequences(settings: DataSettings) -> list[Sequence]:
     if not found:
         remedy = "name another folder with --data, or leave it out for rendered scenes"
         raise InputError("--data", "sequences with a gt/gt.txt", f"none below {root}", remedy)
-    taken = {train for train, _ in _known_to_both(found, held_out)}
+    taken = {train for train, _ in known_to_both(found, held_out)}
     return [sequence for sequence in found if sequence.name not in taken]
 
 
-def _known_to_both(training: Many[Sequence], held_out: Many[Sequence]) -> list[tuple[str, str]]:
+def known_to_both(training: Many[Sequence], held_out: Many[Sequence]) -> list[tuple[str, str]]:
     """Pairs of names that are one recording: MOT17-02-SDP and MOT17-02-DPM show the same frames.
 
     Another recording of the same place may be trained on; results then are not of an unseen place.

@@ -99,6 +99,19 @@ def _single(words: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
     return parsed
 
 
+def check_cells(cells: Iterable[Cell]) -> None:
+    """Refuse what cannot be trained before anything is; make scenes and caches once."""
+    seen: list[object] = []
+    for settings in (cell.settings for cell in cells):
+        if settings.net not in seen:
+            seen.append(settings.net)
+            with torch.device("meta"):  # shapes only
+                build_net(settings.net)
+        if settings.data not in seen:
+            seen.append(settings.data)
+            training_sources(settings.data)
+
+
 class Sweep:
     """A folder of trainings and the table of what they came to.
 
@@ -150,19 +163,6 @@ class Sweep:
             got = f"{len(failed)} of {len(left)} failed: {left[name].names} ({reason})"
             remedy = "mend the cause and start the sweep again"
             raise InputError(self.out / TABLE, "all trainings done", got, remedy)
-
-    def check(self, cells: Iterable[Cell]) -> None:
-        """Refuse what cannot be trained before anything is; make scenes and caches once."""
-        seen: list[object] = []
-        for settings in (cell.settings for cell in cells):
-            if settings.net not in seen:
-                seen.append(settings.net)
-                with torch.device("meta"):  # shapes only
-                    build_net(settings.net)
-            if settings.data not in seen:
-                seen.append(settings.data)
-                training_sources(settings.data)
-                held_out_clips(settings)
 
     def _add(self, cell: Cell, finding: Finding) -> None:
         found = {name: _cell_text(value) for name, value in asdict(finding).items()}
@@ -226,7 +226,9 @@ def run_sweep(flags: SweepFlags) -> Path:
     """
     grid = grid_of(flags)
     new = Sweep(flags.out, grid)  # refuses what it can before the folder is there
-    new.check(new.left.values())
+    check_cells(new.left.values())
+    for settings in {c.settings.data: c.settings for c in new.left.values()}.values():
+        held_out_clips(settings)
     with _alone_in(flags.out):
         sweep = Sweep(flags.out, grid)
         sweep.run(flags.parallel, at_most=flags.at_most, keep=flags.keep_weights)

@@ -18,12 +18,27 @@ def answering(density, box):
 
 
 def test_maps_are_averaged_and_distances_as_logarithms():
-    net = averaged([answering(1.0, 2.0), answering(4.0, 8.0), answering(7.0, 32.0)])
+    net = averaged([(1, answering(1.0, 2.0)), (1, answering(4.0, 8.0)), (1, answering(7.0, 32.0))])
     assert (net.name, net.parallel) == ("net, mean of 3 nets", 2)
     maps = net(np.zeros((1, 1, 3, 8, 8), np.uint8))
     np.testing.assert_allclose(maps["density"], 4.0)
     np.testing.assert_allclose(maps["box"], 8.0, rtol=1e-6)
     assert {values.dtype for values in maps.values()} == {np.dtype(np.float32)}
+
+
+def test_a_net_that_counts_twice_is_asked_once():
+    calls = []
+    one = answering(1.0, 2.0)
+
+    def asked(batch):
+        calls.append(1)
+        return one(batch)
+
+    net = averaged([(2, Runner("net", asked)), (1, answering(7.0, 16.0))])
+    maps = net(np.zeros((1, 1, 3, 8, 8), np.uint8))
+    assert (net.name, len(calls)) == ("net, mean of 3 nets", 1)
+    np.testing.assert_allclose(maps["density"], 3.0)
+    np.testing.assert_allclose(maps["box"], 4.0, rtol=1e-6)
 
 
 def saved(path, seed, **changes):
@@ -48,6 +63,8 @@ def test_a_predictor_averages_what_its_nets_say(tmp_path):
     apart = [density(one), density(other)]
     assert not np.allclose(*apart)
     np.testing.assert_allclose(density(one, beside=(other,)), np.mean(apart, axis=0), rtol=1e-5)
+    thrice = (apart[0] + 2 * apart[1]) / 3
+    np.testing.assert_allclose(density(one, beside=[other, other]), thrice, rtol=1e-5)
 
 
 def test_nets_of_another_shape_are_refused(tmp_path):

@@ -362,3 +362,21 @@ def test_labels_may_change_from_batch_to_batch_and_clips_do_not():
         other_frames, other = batches(label=kind, count=3)[number]
         assert torch.equal(frames, other_frames)
         assert torch.equal(targets.density, other.density)
+
+
+def test_a_frame_has_the_size_of_the_middle_clip_not_of_the_middle_source():
+    class Film:
+        still, length = True, 1
+
+        def __init__(self, height):
+            self.name, self.height = str(height), height
+
+        def clip(self, start, count, step):
+            return [np.zeros((self.height, 10, 3), np.uint8)] * count
+
+    sources = [Film(height) for height in (90, 100, 8, 8, 8, 8, 8)]
+    made = ClipBatches(
+        sources, [0.45, 0.45, *[0.02] * 5],
+        frames=1, batch=1, augment=PLAIN, stride=4, label="gaussian", heads=("density",), seed=0,
+    )  # fmt: skip
+    assert made.frame_px() == 900

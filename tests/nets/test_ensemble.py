@@ -7,8 +7,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from labelmaps.render import render
 from mot.errors import InputError
-from nets.ensemble import EnsembleFlags, Products, greedy, main, run_ensemble, stacked
+from mot.sequence import open_sequence
+from nets.ensemble import (
+    EnsembleFlags,
+    Products,
+    greedy,
+    main,
+    products_of,
+    run_ensemble,
+    short_names,
+    stacked,
+)
+from nets.people import people_of, within_crop
+from nets.predict import FramePrediction, PredictSettings
 from nets.weights import load_weights, save_weights
 
 RNG = np.random.default_rng(3)
@@ -47,9 +60,12 @@ def test_correlation_is_that_of_the_errors(products):
     np.testing.assert_allclose(products.correlation, expected, atol=1e-9)
 
 
-def test_a_net_without_error_correlates_with_itself_alone():
-    flat = np.stack([TRUTH, MAPS[0]]).reshape(2, -1)
-    exact = Products(flat @ flat.T, flat @ TRUTH.ravel(), float(np.square(TRUTH).sum()))
+@pytest.mark.parametrize("seed", range(20))
+def test_a_net_without_error_correlates_with_itself_alone(seed):
+    rng = np.random.default_rng(seed)
+    truth = rng.random(300)
+    flat = np.stack([truth, truth + rng.normal(size=300)])
+    exact = Products(flat @ flat.T, flat @ truth, float(np.square(truth).sum()))
     np.testing.assert_array_equal(exact.correlation[0], [1, 0])
 
 
@@ -81,6 +97,63 @@ def test_two_nets_that_are_one_can_be_stacked():
     twice = Products(flat @ flat.T, flat @ TRUTH.ravel(), float(np.square(TRUTH).sum()))
     one = Products(twice.maps[:1, :1], twice.truth[:1], twice.own)
     assert twice.skill(stacked(twice)) == pytest.approx(one.skill(stacked(one)), abs=1e-6)
+
+
+def test_black_nets_are_worth_nothing():
+    black = Products(np.zeros((2, 2)), np.zeros(2), 1.0)
+    np.testing.assert_array_equal(stacked(black), [0, 0])
+    assert black.skill(np.array([0.5, 0.5])) == 0
+
+
+class Painted:
+    """A net whose density is a multiple of the truth of a scene, seen at half its width."""
+
+    frames, stride = 3, 4
+
+    def __init__(self, scene, factor):
+        self.scene, self.factor = scene, factor
+
+    def input_size(self, size_hw):
+        return size_hw[0], size_hw[1] // 2
+
+    def predict(self, frames, size_hw):
+        seen_hw = self.input_size(size_hw)
+        rows = self.scene.truth().scaled(0.5, 1.0)
+        for number, image in frames:
+            assert image.shape[:2] == seen_hw
+            people = within_crop(people_of(rows.at(number)), seen_hw)
+            density = render(people.counted, seen_hw, stride=4, kind="gaussian")
+            yield FramePrediction(number, image, self.factor * density, self.scene.truth()[:0])
+
+
+def test_a_net_that_says_the_truth_has_a_skill_of_one(scene):
+    opened = open_sequence(scene)
+    products = products_of([opened, opened], [Painted(opened, f) for f in (1, 2, 0)], windows=2)
+    right, double, black = (products.skill(weights) for weights in np.eye(3))
+    assert right == pytest.approx(1)
+    # Twice the truth errs by the truth, as black does.
+    assert double == pytest.approx(black)
+    assert double < 0.5
+    assert products.skill(np.array([0, 0.5, 0.5])) == pytest.approx(1)
+
+
+def test_a_net_of_nans_is_named(scene):
+    opened = open_sequence(scene)
+    with pytest.raises(InputError, match=r"density of net 2 on scene: expected finite numbers"):
+        products_of([opened], [Painted(opened, 1), Painted(opened, np.nan)], windows=1)
+
+
+@pytest.mark.parametrize(
+    ("weights", "names"),
+    [
+        (("a.safetensors", "b.safetensors"), ["a", "b"]),
+        (("one/weights.safetensors", "two/weights.safetensors"), ["one", "two"]),
+        (("x/one/net.safetensors", "x/two/net.safetensors"), ["one/net", "two/net"]),
+        (("p/train/weights.safetensors", "q/train/weights.safetensors"), ["p/train", "q/train"]),
+    ],
+)
+def test_names_tell_nets_apart(weights, names):
+    assert short_names(weights) == names
 
 
 @pytest.fixture
@@ -119,7 +192,9 @@ def test_nets_are_compared_end_to_end(flags, capsys):
     ("change", "words"),
     [
         ({"weights": ("one.safetensors",)}, "weights of two nets or more"),
-        ({"test_seqs": ("street",)}, "--test-seqs: expected none of --seqs"),
+        ({"test_seqs": ("street",)}, r"--test-seqs: expected recordings that are not in --seqs"),
+        ({"seqs": ()}, "--seqs: expected a sequence or more"),
+        ({"predict": PredictSettings(beside=("x",))}, "--beside: expected nothing, got x"),
         ({"windows": 0}, "windows"),
         ({"seqs": ("nowhere",)}, "nowhere"),
     ],

@@ -17,6 +17,7 @@ from nets.losses import (
     seg_loss,
     total_loss,
 )
+from nets.repulsion import repulsion_loss
 
 UNIT = 0.02  # people per cell
 STRIDE = 4
@@ -233,6 +234,15 @@ def test_the_total_weighs_its_parts_and_density_alone_counts_in_full():
     alone = {"density": net_maps()["density"]}
     loss, parts = total_loss(alone, targets(), settings, UNIT, STRIDE)
     assert loss.item() == pytest.approx(parts["density"].item())
+
+
+def test_repulsion_joins_the_total_with_its_weight():
+    truth, maps = targets(), net_maps()
+    loss, parts = total_loss(maps, truth, LossSettings(repulsion_weight=0.7), UNIT, STRIDE)
+    without, _ = total_loss(maps, truth, LossSettings(), UNIT, STRIDE)
+    expected = repulsion_loss(maps["box"], truth.box, truth.box_weight, STRIDE)
+    assert parts["repulsion"] == expected > 0
+    assert loss.item() == pytest.approx(without.item() + 0.7 * expected.item())
 
 
 def test_every_frame_of_a_clip_weighs_the_same():

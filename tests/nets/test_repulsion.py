@@ -97,6 +97,24 @@ def test_a_frame_without_people_has_a_gradient_of_nothing():
     assert (predicted.grad == 0).all()
 
 
+def test_a_batch_is_the_mean_over_its_cells():
+    """Two clips of three frames, no two alike."""
+    frames = [tuple(taught([10 + 3 * n, 10, 16, 40], [20 + 2 * n, 12, 18, 44])) for n in range(6)]
+    target, weight = (
+        torch.cat(maps).reshape(2, 3, *maps[0].shape[2:]) for maps in zip(*frames, strict=True)
+    )
+    noise = torch.rand(target.shape, generator=torch.Generator().manual_seed(2))
+    predicted = (target + 6 * noise).clamp(min=0.5)
+    assert target.shape[:2] == (2, 3)
+    total = sum(
+        one_at_a_time(predicted[b, t], target[b, t], weight[b, t]) * float(weight[b, t].sum())
+        for b in range(2)
+        for t in range(3)
+    )
+    expected = total / float(weight.sum())
+    assert repulsion_loss(predicted, target, weight, STRIDE).item() == pytest.approx(expected)
+
+
 def test_frames_do_not_repel_each_other():
     one, two = taught([10, 10, 16, 40]), taught([14, 10, 16, 40])
     target, weight = (torch.cat(pair, dim=1) for pair in zip(one, two, strict=True))
