@@ -96,7 +96,7 @@ def test_a_stream_that_drops_is_opened_again_and_time_passes(endless, caplog):
     footage = open_live(endless.address, fps=FPS, max_frames=12)
     numbers = [number for number, _ in footage.read(SIZE, 1)]
     assert numbers == sorted(set(numbers))
-    assert 8 <= len(numbers) <= 12  # of what a busy machine does not look at in time some is dropped
+    assert 8 <= len(numbers) <= 12  # a busy machine drops what it does not look at in time
     assert endless.connections >= 4  # one to look, three to read
     assert numbers[-1] - numbers[0] > 12  # the pauses are in the numbers
     assert "is back" in caplog.text
