@@ -92,11 +92,11 @@ def test_a_film_behind_an_address_is_read_to_its_end(tmp_path, serve):
     assert numbers == list(range(1, 13))
 
 
-def test_a_stream_that_drops_is_opened_again_and_time_passes(endless, caplog):
+def test_a_stream_that_drops_is_opened_again_and_time_passes(endless, caplog, monkeypatch):
+    monkeypatch.setattr("mot.live.AHEAD", 100)  # room for all: a busy machine would drop some
     footage = open_live(endless.address, fps=FPS, max_frames=12)
     numbers = [number for number, _ in footage.read(SIZE, 1)]
-    assert numbers == sorted(set(numbers))
-    assert 8 <= len(numbers) <= 12  # a busy machine drops what it does not look at in time
+    assert len(numbers) == 12 and numbers == sorted(set(numbers))
     assert endless.connections >= 4  # one to look, three to read
     assert numbers[-1] - numbers[0] > 12  # the pauses are in the numbers
     assert "is back" in caplog.text
