@@ -4,13 +4,15 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
+from rich.console import Console
+from rich.table import Table
 
 from eval import ScoredSequence
 from mot.atomic import write_text
@@ -96,6 +98,25 @@ def mean_and_range(rows: Iterable[object], name: str) -> str:
     digits = 2 if name.endswith("mae") else 1
     spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})"
     return f"{np.mean(values):.{digits}f}{spread if len(values) > 1 else ''}"
+
+
+def print_means(
+    title: str, groups: Mapping[str, Sequence[object]], measures: Sequence[str]
+) -> None:
+    """Table of rows in groups: how many, and of each measure mean, lowest and highest.
+
+    Args:
+        title: above the table.
+        groups: what they are called → rows that have the measures.
+        measures: attributes of a row.
+    """
+    table = Table(title=title)
+    table.add_column("")
+    for heading in ("runs", *measures):
+        table.add_column(heading.replace("_", " "), justify="right")
+    for label, rows in groups.items():
+        table.add_row(label, str(len(rows)), *(mean_and_range(rows, name) for name in measures))
+    Console(width=220).print(table)
 
 
 def _rows(

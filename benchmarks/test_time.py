@@ -14,10 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.rows import mean_and_range, mean_score, named, rows_of
+from benchmarks.rows import mean_score, named, print_means, rows_of
 from eval import evaluate
 from mot.errors import one_line_errors
 from mot.sequence import data_root
@@ -132,17 +129,10 @@ def tasks_of(args: argparse.Namespace) -> dict[str, Task]:
 
 
 def print_table(rows: Iterable[Outcome]) -> None:
-    """Mean of the nets for each way, with its lowest and highest."""
+    """Mean of the nets for each way of looking, with its lowest and highest."""
     known = list(rows)
-    table = Table(title=f"{len({row.weights for row in known})} nets: mean (lowest to highest)")
-    table.add_column("look")
-    measures = (*MEASURES, "seconds")
-    for heading in measures:
-        table.add_column(heading.replace("_", " "), justify="right")
-    for look in dict.fromkeys(row.look for row in known):
-        mine = [row for row in known if row.look == look]
-        table.add_row(LOOKS[look], *(mean_and_range(mine, name) for name in measures))
-    Console(width=190).print(table)
+    groups = {LOOKS[k]: [r for r in known if r.look == k] for k in (row.look for row in known)}
+    print_means("each net with each look", groups, (*MEASURES, "seconds"))
 
 
 @one_line_errors

@@ -18,10 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.rows import mean_and_range, mean_score, named, rows_of, train_whole
+from benchmarks.rows import mean_score, named, print_means, rows_of, train_whole
 from eval import ScoredSequence, evaluate
 from mot.analysis.breakdown import SceneErrors
 from mot.analysis.run_folder import load_scene, open_scored, read_scores
@@ -168,16 +166,9 @@ def tasks_of(args: argparse.Namespace) -> dict[str, Task]:
 def print_table(rows: Iterable[Outcome]) -> None:
     """Mean over the seeds of each variant, with its lowest and highest seed."""
     known = list(rows)
-    table = Table(title=f"{known[0].people_hidden} boxes show less than {HIDDEN} of themselves")
-    measures = (*MEANS, "recall", "recall_hidden", "frames_per_second", "train_s")
-    table.add_column("variant")
-    for heading in ("seeds", *measures):
-        shown = heading.replace("_hidden", f" <{HIDDEN}").replace("_", " ")
-        table.add_column(shown, justify="right")
-    for variant in dict.fromkeys(row.variant for row in known):
-        mine = [row for row in known if row.variant == variant]
-        table.add_row(variant, str(len(mine)), *(mean_and_range(mine, name) for name in measures))
-    Console(width=220).print(table)
+    title = f"{known[0].people_hidden} boxes show less than {HIDDEN} of themselves (hidden)"
+    groups = {v: [r for r in known if r.variant == v] for v in (row.variant for row in known)}
+    print_means(title, groups, (*MEANS, "recall", "recall_hidden", "frames_per_second", "train_s"))
 
 
 @one_line_errors
