@@ -221,13 +221,14 @@ class Predictor:
             expected = f"0 .. {self.frames - 1} (the net's T is {self.frames})"
             raise InputError("--overlap", expected, settings.overlap, "choose a smaller overlap")
         self.settings, self.engine = settings, settings.engine
-        beside = [(count, load_net(name)) for name, count in Counter(settings.beside).items()]
-        for name, (_, other) in zip(dict.fromkeys(settings.beside), beside, strict=True):
+        counts = Counter(settings.beside)
+        beside = {name: load_net(name) for name in counts}
+        for name, other in beside.items():
             require_same_maps(f"--beside {name}", trained, other)
 
         def joined() -> Runner:
             first = runner or make_runner(trained.model, self.engine)
-            others = [(count, make_runner(net.model, self.engine)) for count, net in beside]
+            others = ((counts[k], make_runner(net.model, self.engine)) for k, net in beside.items())
             return averaged([(1, first), *others])
 
         # One for each size: a backend compiles for the size that it meets.
