@@ -14,8 +14,9 @@ import torch
 
 from mot.errors import InputError
 from nets import run_onnx, run_openvino, run_torch
+from nets.precision import use_bf16
 from nets.runner import MODULE, Model, Place, Runner
-from nets.training import choose_device, use_bf16
+from nets.training import choose_device
 
 
 @dataclass(frozen=True)

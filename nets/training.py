@@ -26,6 +26,7 @@ from tqdm import tqdm
 from mot.errors import InputError
 from mot.progress import progress_bar
 from nets.checkpoint import CHECKPOINT, State, write_tensors
+from nets.precision import use_bf16
 from nets.ranks import any_rank, process_group, rank, share_gradients
 from nets.run_log import Log
 from nets.schedule import ScheduleSettings, build_optimiser, hold_stages, optimiser_for
@@ -77,20 +78,6 @@ def choose_device(name: str) -> torch.device:
     chosen = found if name == "auto" else name
     local = os.environ.get("LOCAL_RANK", "0")  # set by torchrun: one GPU per process
     return torch.device(f"cuda:{local}" if chosen == "cuda" else chosen)
-
-
-def use_bf16(amp: str, device: torch.device) -> bool:
-    """Whether to calculate in bf16: asked for, or the device does it in hardware.
-
-    A CPU without AVX512-BF16 or AMX emulates bf16, ten times slower than fp32.
-    """
-    if amp != "auto":
-        return amp == "on"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    capable = torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else ""
-    native: bool = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return native and "AVX512" in capable
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import nn
 
 from mot.errors import InputError
 from nets.schedule import OPTIMISERS, ScheduleSettings, build_optimiser, lr_share
-from nets.training import Job, choose_device, train, use_bf16
+from nets.training import Job, choose_device, train
 from tests.conftest import press_ctrl_c
 
 CPU = {"device": "cpu", "amp": "off"}
@@ -293,8 +293,6 @@ def test_devices_that_are_not_there_are_named():
     assert choose_device("cpu").type == "cpu"
     with pytest.raises(InputError, match="--device: expected auto, cpu or"):
         choose_device("tpu")
-    assert use_bf16("on", torch.device("cpu"))
-    assert not use_bf16("off", torch.device("cpu"))
 
 
 def test_an_infinite_gradient_is_not_stepped_along(tmp_path):
