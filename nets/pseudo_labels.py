@@ -42,7 +42,8 @@ class PseudoLabelFlags:
     """Label frames of videos, sequences and photos with detectors as teachers."""
 
     teachers: tuple[Path, ...]
-    """Two or more detectors (OpenVINO .xml): the Open Model Zoo's person-detection-*, NanoDet."""
+    """Two or more detectors: the Open Model Zoo's person-detection-* and NanoDet (OpenVINO .xml),
+    and nets of one's own (.safetensors) that see one frame at a time."""
     inputs: tuple[str, ...]
     """Video files, sequences by name, and folders of photos with boxes.csv, below --data or not."""
     out: Path

@@ -1,7 +1,8 @@
-"""Detectors of others as teachers: OpenVINO files to boxes of people, and on whom two agree.
+"""Detectors as teachers: files to boxes of people, and on whom two agree.
 
 Known are the detectors of the Open Model Zoo with SSD outputs (person-detection-*) and NanoDet-Plus
-as an OpenVINO file. `nets.pseudo_labels` labels frames with them.
+as OpenVINO files, and nets of one's own: what one has learned teaches the next one.
+`nets.pseudo_labels` labels frames with them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from scipy.special import softmax
 from mot.boxes import iou_matrix
 from mot.errors import InputError
 from mot.images import Image
-from nets.predict import input_size
+from nets.predict import Predictor, PredictSettings, input_size, load_net
 from nets.run_openvino import read_file
 
 Array = npt.NDArray[np.float32]
@@ -32,6 +33,8 @@ SAME_IOU = 0.55  # two boxes of one teacher, or of two, are one person's
 SSD_PX = (544 * 320, 960 * 544)  # pixels at which an SSD looks at a frame, one after the other
 SHAPES_KEPT = 8  # compiled for so many frame sizes at once: photos come in many
 LONG_FRAME = 1.2  # from this side ratio on NanoDet looks at squares of the frame as well
+# A net of one's own takes its time: it looks twice at two sizes. torch takes photos of any size.
+OWN_NET = PredictSettings(flip=True, scales=(0.7,), backend="torch")
 NANODET_MEAN, NANODET_STD = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)  # BGR
 NANODET_CLASSES = 80
 NANODET_STRIDES = (8, 16, 32, 64)
@@ -54,10 +57,14 @@ def load_teacher(path: Path) -> Teacher:
     """Load a detector; the shape of its output says of which kind it is.
 
     Raises:
-        InputError: a missing file, one that OpenVINO cannot read, or an output of another shape.
+        InputError: a missing file, one that OpenVINO cannot read, an output of another shape, or a
+            net of one's own that sees several frames at once or gives no boxes.
     """
     if not path.is_file():
-        raise InputError(path, "a detector (.xml)", "no such file", "name one with --teachers")
+        expected = "a detector (.xml) or weights (.safetensors)"
+        raise InputError(path, expected, "no such file", "name one with --teachers")
+    if path.suffix.lower() == ".safetensors":
+        return Teacher(path.stem, _own_net(path))
     graph = read_file(path)
     shape = graph.outputs[0].get_partial_shape()
     columns = shape[len(shape) - 1].get_length() if len(shape) else 0
@@ -67,6 +74,23 @@ def load_teacher(path: Path) -> Teacher:
         return Teacher(path.stem, _nanodet(graph))
     expected = "rows of 7 (SSD) or of 80 scores and 4 distances (NanoDet)"
     raise InputError(path, expected, f"output {shape}", "name another detector")
+
+
+def _own_net(path: Path) -> Detect:
+    """Look with a net that was trained here; its calibrated scores are shares of people."""
+    trained = load_net(path)
+    settings = trained.notes.settings
+    if settings.frames != 1 or "box" not in settings.heads:
+        got = f"T {settings.frames}, heads {' '.join(settings.heads)}"
+        raise InputError(path, "a net of one frame with a box head", got, "name another net")
+    predictor = Predictor(trained, OWN_NET)
+
+    def detect(image: Image) -> Detections:
+        [seen] = predictor.predict_images([image])
+        strong = seen.detections.score >= WEAKEST
+        return seen.detections.ltwh[strong], seen.detections.score[strong]
+
+    return detect
 
 
 def _compiled(graph: Any) -> Callable[[Array], Array]:

@@ -8,7 +8,7 @@ import pytest
 from openvino import opset13 as ops
 
 from mot.errors import InputError
-from nets.teachers import NANODET_STRIDES, judge_frame, load_teacher
+from nets.teachers import NANODET_STRIDES, WEAKEST, judge_frame, load_teacher
 
 
 def saved_graph(path: Path, rows: np.ndarray, size_hw: tuple[int, int]) -> Path:
@@ -74,6 +74,36 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.bin").touch()
     with pytest.raises(InputError, match="OpenVINO"):
         load_teacher(tmp_path / "broken.xml")
+
+
+def test_a_net_of_ones_own_teaches_what_it_sees_both_ways_round(tmp_path: Path) -> None:
+    import torch
+
+    from nets.menu import build_net
+    from nets.settings import NetSettings
+    from nets.weights import save_weights
+
+    settings = NetSettings(frames=1, width=0.125, neck_channels=8, deepest=8)
+    torch.manual_seed(0)
+    net = build_net(settings)
+    torch.nn.init.constant_(net.heads.maps["centre"].out.bias, 0.0)
+    path = tmp_path / "own.safetensors"
+    save_weights(path, net.state_dict(), {"settings": settings.to_json(), "test_px": str(96 * 64)})
+    teacher = load_teacher(path)
+    image = np.random.default_rng(0).integers(0, 256, (128, 192, 3), np.uint8)
+    ltwh, score = teacher.detect(image)
+    assert teacher.name == "own" and len(ltwh) == len(score) > 0 and score.min() >= WEAKEST
+    mirrored, same = teacher.detect(np.ascontiguousarray(image[:, ::-1]))
+    back = mirrored.copy()
+    back[:, 0] = image.shape[1] - mirrored[:, 0] - mirrored[:, 2]
+    order, other = np.lexsort(ltwh.T), np.lexsort(back.T)
+    np.testing.assert_allclose(np.sort(score), np.sort(same), atol=1e-4)
+    np.testing.assert_allclose(ltwh[order].sum(0), back[other].sum(0), rtol=1e-3)
+
+
+def test_a_net_of_several_frames_is_no_teacher(tiny_weights: Path) -> None:
+    with pytest.raises(InputError, match="one frame with a box head, got T 3"):
+        load_teacher(tiny_weights)
 
 
 def opinion(*people: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
