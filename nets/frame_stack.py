@@ -65,6 +65,7 @@ class FrameStack(ClipNet):
             expand=expand,
             frames=frames,
             norm=settings.neck_norm,
+            higher=settings.neck_levels,
         )
         merged = fuse == "input" or (self.merge_at is not None and expand is None)
         self.heads = Heads(

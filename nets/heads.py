@@ -33,12 +33,12 @@ LOG_DISTANCE_LIMITS = (-4.0, 8.0)  # 0.02 to 2981 px: keeps exp finite in an ear
 
 
 def conv_norm_relu(
-    channels_in: int, channels_out: int, kernel: int = 3, norm: str = "batch"
+    channels_in: int, channels_out: int, kernel: int = 3, norm: str = "batch", stride: int = 1
 ) -> nn.Sequential:
-    """Convolution of the same size, normalisation (batch, group or none), ReLU."""
+    """Convolution of the same size over a stride, normalisation (batch, group or none), ReLU."""
     padding, bias = kernel // 2, norm == "none"
     return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, kernel, padding=padding, bias=bias),
+        nn.Conv2d(channels_in, channels_out, kernel, stride, padding=padding, bias=bias),
         Layers(norm=norm).normaliser(channels_out),
         nn.ReLU(inplace=True),
     )
@@ -50,6 +50,8 @@ class Neck(nn.Module):
     Args:
         channels_in: channels of the feature maps, finest first.
         channels: channels of every level of the path.
+        higher: levels above the last feature map, each half the size of the one below, by
+            convolutions of stride 2 (P6 and P7 of RetinaNet, arXiv:1708.02002).
         expand: index of a level from which on, towards finer levels, the T frames are separate:
             the merged map is spread over T maps there; None = the maps stay as they come.
         frames: T.
@@ -64,9 +66,13 @@ class Neck(nn.Module):
         expand: int | None,
         frames: int,
         norm: str = "batch",
+        higher: int = 0,
     ) -> None:
         super().__init__()
         self.lateral = nn.ModuleList(conv_norm_relu(c, channels, 1, norm) for c in channels_in)
+        self.higher = nn.ModuleList(
+            conv_norm_relu(channels, channels, norm=norm, stride=2) for _ in range(higher)
+        )
         self.smooth = conv_norm_relu(channels, channels, norm=norm)
         self.expand_below = expand
         self.frames = frames
@@ -77,15 +83,30 @@ class Neck(nn.Module):
     def forward(self, features: list[Tensor]) -> Tensor:
         """Map features (N_i, C_i, h_i, w_i), finest first, to (N_0, channels, h_0, w_0)."""
         level = len(features) - 1
-        path: Tensor = self.lateral[level](features[level])
+        path: Tensor = self._from_above(self.lateral[level](features[level]))
         for index in range(level - 1, -1, -1):
             if self.spread is not None and index + 1 == self.expand_below:
                 path = self.spread(path)
                 path = path.reshape(-1, path.shape[1] // self.frames, *path.shape[2:])
             lateral = self.lateral[index](features[index])
-            path = lateral + F.interpolate(path, size=lateral.shape[-2:], mode="nearest")
+            path = _added(lateral, path)
         smoothed: Tensor = self.smooth(path)
         return smoothed
+
+    def _from_above(self, deepest: Tensor) -> Tensor:
+        """Up the higher levels and down again to the deepest feature map's."""
+        levels = [deepest]
+        for up in self.higher:
+            levels.append(up(levels[-1]))
+        path = levels.pop()
+        while levels:
+            path = _added(levels.pop(), path)
+        return path
+
+
+def _added(finer: Tensor, path: Tensor) -> Tensor:
+    """A level of the path, and what comes down to it from the one above."""
+    return finer + F.interpolate(path, size=finer.shape[-2:], mode="nearest")
 
 
 class Head(nn.Module):

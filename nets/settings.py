@@ -48,6 +48,9 @@ class NetSettings:
     """Input pixels per output cell: 4, 8, 16 or 32."""
     neck_channels: int = 64
     """Channels of the top-down path that the heads read."""
+    neck_levels: int = 0
+    """Levels of the top-down path above the trunk's deepest map, each half the size of the one
+    below: a wider view of large people for little work."""
     neck_norm: str = "batch"
     """Normalisation in neck and heads: batch, group or none."""
     heads: tuple[str, ...] = ("density", "centre", "box")
@@ -85,6 +88,7 @@ class NetSettings:
         require("stride", self.stride in OUTPUT_STRIDES, "4, 8, 16 or 32")
         require("stride", self.stride <= self.deepest, f"a stride up to --deepest {self.deepest}")
         require("neck_channels", self.neck_channels >= 8, "at least 8")
+        require("neck_levels", 0 <= self.neck_levels <= 3, "0 to 3")
         self._check_heads()
         require("activation", self.activation in ("softplus", "relu"), "softplus or relu")
         deep_enough = self.fuse in ("input", "none") or int(self.fuse) <= self.deepest

@@ -49,7 +49,14 @@ class ViewNet(ClipNet):
         channels, norm = settings.neck_channels, settings.neck_norm
         self.finest = self.trunk.strides.index(settings.stride)
         finer_first = self.trunk.channels[self.finest :]
-        self.neck = Neck(finer_first, channels, expand=None, frames=settings.frames, norm=norm)
+        self.neck = Neck(
+            finer_first,
+            channels,
+            expand=None,
+            frames=settings.frames,
+            norm=norm,
+            higher=settings.neck_levels,
+        )
         self.first_stage: DensityHead | None = None
         if settings.view_from == "density":
             self.first_stage = DensityHead(channels, 1, activation=settings.activation, norm=norm)

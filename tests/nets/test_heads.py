@@ -85,3 +85,15 @@ def test_the_neck_spreads_a_merged_level_over_the_frames():
 def test_the_neck_meets_odd_sizes():
     neck = Neck((8, 12), 16, expand=None, frames=1)
     assert neck([torch.randn(1, 8, 7, 11), torch.randn(1, 12, 4, 6)]).shape == (1, 16, 7, 11)
+
+
+def test_higher_levels_let_a_far_cell_speak():
+    far = torch.zeros(1, 8, 9, 32)
+    far[..., -1] = 5.0
+    for levels, reaches in ((0, False), (3, True)):
+        torch.manual_seed(0)
+        neck = Neck((8,), 16, expand=None, frames=1, norm="none", higher=levels)
+        with torch.no_grad():
+            moved = neck([far]) - neck([torch.zeros_like(far)])
+        assert moved.shape == (1, 16, 9, 32)
+        assert bool((moved[..., 24] != 0).any()) is reaches
