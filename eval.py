@@ -47,7 +47,7 @@ from mot.track_run import (
     read_summary,
     require_new,
 )
-from nets.predict import Predictor, PredictSettings, load_net
+from nets.predict import Predictor, PredictSettings, load_net, open_predictor
 from nets.shipped import default_weights
 from reid.embedder import choose_embedder
 from reid.linking import linker_settings
@@ -276,7 +276,7 @@ def follow_one(task: Task) -> TrackedVideo:
 @lru_cache(maxsize=1)
 def predictor_for(weights: str | None, rendered: bool, settings: PredictSettings) -> Predictor:
     """Load the named net, or the one that ships for these sequences; all of them share it."""
-    return Predictor(load_net(weights or default_weights(rendered=rendered)), settings)
+    return open_predictor(weights, settings, rendered=rendered)
 
 
 def score_all(tasks: Mapping[str, Task], flags: EvalFlags) -> list[ScoredSequence]:

@@ -38,8 +38,7 @@ from mot.track_files import ENDINGS, TrackFiles
 from mot.track_run import StateFile, Totals, TrackedVideo
 from mot.window import Window
 from nets.given import GivenBoxes, read_boxes
-from nets.predict import Predictor, PredictSettings, load_net
-from nets.shipped import default_weights
+from nets.predict import Predictor, PredictSettings, load_net, open_predictor
 from reid.embedder import choose_embedder
 from reid.following import Followed, Follower
 from reid.linking import linker_settings, with_unit_scores
@@ -143,7 +142,7 @@ def check_settings(flags: TrackFlags) -> None:
     """What is wrong for all sources is said once, before the first of them is followed."""
     marks_of(flags)
     linker_settings(flags.linker, online=flags.online)
-    load_net(flags.weights or default_weights(rendered=False))
+    load_net(flags.weights)
     choose_embedder(flags.embedder)
 
 
@@ -310,7 +309,7 @@ def _picture_of(item: Followed) -> tuple[Any, Any, Any]:
 def detector_for(flags: TrackFlags, length: int | None) -> Predictor | GivenBoxes:
     """The net, or in its place the boxes of --boxes, for a video of so many frames."""
     if flags.boxes is None:
-        return _predictor(flags.weights or str(default_weights(rendered=False)), flags.predict)
+        return _predictor(flags.weights, flags.predict)
     if flags.weights or flags.density:
         flag = "--weights" if flags.weights else "--density"
         raise InputError(flag, "a net", "--boxes, which take its place", "leave one of them out")
@@ -319,9 +318,9 @@ def detector_for(flags: TrackFlags, length: int | None) -> Predictor | GivenBoxe
 
 
 @lru_cache(maxsize=1)
-def _predictor(weights: str, settings: PredictSettings) -> Predictor:
+def _predictor(weights: str | None, settings: PredictSettings) -> Predictor:
     """Load a net; the videos of a batch share it."""
-    return Predictor(load_net(weights), settings)
+    return open_predictor(weights, settings)
 
 
 @one_line_errors

@@ -42,7 +42,7 @@ from mot.footage import Footage, footage_of
 from mot.frames import stream_frames
 from mot.sequence import Sequence, open_video
 from mot.track_files import TrackFiles
-from nets.predict import Predictor, PredictSettings, load_net
+from nets.predict import Predictor, PredictSettings, open_predictor
 from reid.embedder import Embedder, choose_embedder
 from reid.following import Follower
 from reid.linking import linker_settings
@@ -102,7 +102,7 @@ class Ours:
 @lru_cache(maxsize=1)
 def _ready(weights: str | None, test_px: int, amp: str) -> tuple[Predictor, Embedder | None]:
     settings = PredictSettings(test_px=test_px, device="cpu", amp=amp)
-    return Predictor(load_net(weights), settings), choose_embedder("auto")
+    return open_predictor(weights, settings), choose_embedder("auto")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from mot.progress import progress_bar
 from mot.scene_settings import SceneSettings
 from mot.sequence import Sequence, list_sequences, open_sequence
 from mot.synthetic import render_frames, scene_settings
-from nets.predict import Predictor, PredictSettings, load_net
+from nets.predict import PredictSettings, open_predictor
 from reid.settings import LinkerSettings
 
 Image = npt.NDArray[np.uint8]
@@ -110,7 +110,7 @@ def draw_window(
 
 def count_alarms(flags: AlarmFlags) -> dict[str, list[int]]:
     """False alarms of every frame, by kind of frame."""
-    predictor = Predictor(load_net(flags.weights), flags.predict)
+    predictor = open_predictor(flags.weights, flags.predict)
     birth = LinkerSettings().birth_score
     found: dict[str, list[int]] = {}
     with progress_bar(None, unit="frame") as bar:

@@ -25,14 +25,14 @@ from mot.errors import InputError, require_setting
 from mot.images import resize
 from mot.shapes import expect
 from nets.averaged import averaged
-from nets.backends import FILES, Engine, make_runner, read_metadata
+from nets.backends import FILES, Engine, int8_pays, make_runner, read_metadata
 from nets.clip_net import ClipNet
 from nets.menu import build_net
 from nets.mirrored import mirrored
 from nets.notes import LEAST_PX, SIZE_GRID, Calibration, FloatMap, NetNotes
 from nets.pyramid import pyramid
 from nets.runner import Batch, Maps, Model, Runner
-from nets.shipped import default_weights, named_weights
+from nets.shipped import default_weights, int8_twin, named_weights
 from nets.weights import check_state, load_weights
 
 Image = npt.NDArray[np.uint8]
@@ -65,7 +65,8 @@ class PredictSettings:
     device: str = "auto"
     """cpu, cuda, mps or auto."""
     amp: str = "auto"
-    """bf16 arithmetic: on, off or auto."""
+    """Coarser arithmetic: auto (bf16 where it is faster, int8 of nets that ship with such a file on
+    an x86 CPU), on (bf16) or off (fp32)."""
 
     def __post_init__(self) -> None:
         for name in ("scales", "beside"):
@@ -371,3 +372,20 @@ class Predictor:
         back = np.array([size_hw[1] / seen_hw[1], size_hw[0] / seen_hw[0]] * 2, np.float32)
         found = Boxes.of(number, ltwh * back, score=self.calibration(score))
         return FramePrediction(number, image, density, found)
+
+
+def open_predictor(
+    weights: Path | str | None, settings: PredictSettings, *, rendered: bool = False
+) -> Predictor:
+    """A net by its file or name, ready to run; of one that ships in int8 too, what is faster.
+
+    Args:
+        weights: as for `load_net`; None = the net that ships for real video or rendered scenes.
+        settings: how it is run.
+        rendered: whether scenes are rendered.
+
+    Raises:
+        InputError: as `load_net` and `Predictor`.
+    """
+    path = default_weights(rendered=rendered) if weights is None else named_weights(weights)
+    return Predictor(load_net(int8_twin(path) if int8_pays(settings.engine) else path), settings)

@@ -6,6 +6,7 @@ from mot.errors import InputError
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 SUFFIX = ".safetensors"
+INT8 = "-int8.xml"
 BEST = WEIGHTS / "footfall-m.safetensors"
 SYNTHETIC = WEIGHTS / "synthetic.safetensors"
 EMBEDDER = WEIGHTS / "embedder.safetensors"
@@ -26,6 +27,12 @@ def named_weights(name: Path | str) -> Path:
     bare = path.name == str(name) and not path.suffix
     ours = WEIGHTS / f"{path.name}{SUFFIX}"
     return ours if bare and not path.exists() and ours.is_file() else path
+
+
+def int8_twin(path: Path) -> Path:
+    """The int8 OpenVINO file of weights that ship, where there is one; else the path itself."""
+    twin = path.with_name(f"{path.stem}{INT8}")
+    return twin if path.parent == WEIGHTS and twin.is_file() else path
 
 
 def shipped(path: Path) -> Path:
