@@ -54,7 +54,8 @@ SMALL: dict[str, dict[str, str | None]] = {
     "eval": PREDICTING,
     "track": PREDICTING | {"--embedder": "none"},
     "nets.calibrate": PREDICTING | {"--min-score": "0"},
-    "nets.export": {"--weights": "tiny.safetensors"},
+    # In fp32: tests/nets/test_export.py quantises.
+    "nets.export": {"--weights": "tiny.safetensors", "--precision": "fp32"},
     "reid.extract": {
         **{"--min-height": "20", "--min-visibility": "0", "--min-crops": "2", "--size": "32 16"},
         **{"--pause-s": "0", "--test-share": "0"},
@@ -88,7 +89,6 @@ SKIPPED = {
     "mot.download": "downloads",
     "recipes/tracked-occluded-real": "downloads image weights",
     "benchmarks.unseen": "tests/test_unseen.py does",
-    "--precision int8": "tests/nets/test_export.py quantises",
     "python -m benchmarks.labelmaps": "has one size",
     "python -m benchmarks.cache": "has one size",
 }
@@ -130,13 +130,11 @@ def shrunk(name: str, arguments: list[str]) -> list[str]:
         "--weights" not in arguments and any("recipes/footfall-" in word for word in arguments)
     ):
         small["--weights"] = IMAGENET
-    if any("recipes/footfall-s" in word for word in arguments):
-        small |= {
-            "--weights": IMAGENET,
-            "--backbone": "resnet18",
-        }  # it has one file
-    if any(word.endswith(".onnx") for word in arguments) and "--backend" in small:
-        small["--backend"] = "onnx"
+    if any("recipes/footfall-" in word for word in arguments):
+        small |= {"--weights": IMAGENET, "--backbone": "resnet18"}  # it has one file
+    for suffix, backend in ((".onnx", "onnx"), (".xml", "openvino")):
+        if "--backend" in small and any(word.endswith(suffix) for word in arguments):
+            small["--backend"] = backend
     if "synthetic" in arguments:
         small["--scenes"] = "2"
     kept, drop = [], False
