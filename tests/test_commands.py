@@ -149,7 +149,8 @@ def shrunk(name: str, arguments: list[str]) -> list[str]:
 
 def made(command: str) -> list[str]:
     """The commands that a make command would run here, in their order."""
-    printed = subprocess.run([*expanded(command), "--dry-run"], capture_output=True, text=True)
+    words = [*expanded(command), "--dry-run", "--no-print-directory"]  # make may run these tests
+    printed = subprocess.run(words, capture_output=True, text=True)
     assert printed.returncode == 0, printed.stderr
     return printed.stdout.splitlines()
 
