@@ -30,6 +30,7 @@ EVALUATE = $(RUN) eval.py --data $(DATA) --weights $< --embedder none --seq $(PL
 
 .PHONY: ship unseen
 .DELETE_ON_ERROR:
+.SECONDARY:
 
 ship: $(OUT)/footfall-m-int8.xml $(OUT)/footfall-s-int8.xml
 unseen: $(OUT)/unseen-m/scores.json $(OUT)/unseen-s/scores.json
