@@ -8,6 +8,7 @@ weighing the same: no place has a say in how it is counted itself.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,9 +94,7 @@ def fitted_weights(counts: Mapping[str, SceneCounts], place: str) -> Counts:
 
 def errors(counts: Mapping[str, SceneCounts]) -> dict[str, dict[str, Counts]]:
     """Way of counting → sequence → error of every frame, in people."""
-    ways: dict[str, dict[str, Counts]] = {
-        way: {} for way in ("tracks", "density", "mean", "fitted")
-    }
+    ways: defaultdict[str, dict[str, Counts]] = defaultdict(dict)
     for name, scene in counts.items():
         weights = {
             "tracks": np.array([1.0, 0.0]),

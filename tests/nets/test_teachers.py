@@ -96,9 +96,8 @@ def test_a_net_of_ones_own_teaches_what_it_sees_both_ways_round(tmp_path: Path) 
     mirrored, same = teacher.detect(np.ascontiguousarray(image[:, ::-1]))
     back = mirrored.copy()
     back[:, 0] = image.shape[1] - mirrored[:, 0] - mirrored[:, 2]
-    order, other = np.lexsort(ltwh.T), np.lexsort(back.T)
     np.testing.assert_allclose(np.sort(score), np.sort(same), atol=1e-4)
-    np.testing.assert_allclose(ltwh[order].sum(0), back[other].sum(0), rtol=1e-3)
+    np.testing.assert_allclose(ltwh.sum(0), back.sum(0), rtol=1e-3)
 
 
 def test_a_net_of_several_frames_is_no_teacher(tiny_weights: Path) -> None:
