@@ -1,4 +1,4 @@
-"""The `footfall` command: every command of the house by its short name.
+"""The `footfall` command: the commands by short names.
 
 footfall track street.mp4 --out runs/street     is     python track.py street.mp4 --out runs/street
 """
@@ -22,8 +22,17 @@ COMMANDS = {
     "slices": ("mot.slices", "stack a line of every frame over time"),
     "density-sheet": ("mot.density_sheet", "show density over frames of a video"),
     "statistics": ("mot.statistics", "measure the people of a data set"),
+    "halves": ("mot.halves", "write halves of sequences as sequences of their own"),
     "errors": ("mot.error_analysis", "count a scored run's errors by their causes"),
     "pseudo-labels": ("nets.pseudo_labels", "label frames with detectors as teachers"),
+    "sweep": ("nets.sweep", "train over a grid of settings"),
+    "sweep-table": ("nets.sweep_table", "print and draw the table of a sweep"),
+    "ensemble": ("nets.ensemble", "find out which nets err together"),
+    "pretrain": ("nets.pretrain", "teach a trunk people from background"),
+    "pose": ("nets.pose", "train a pose net on crops of people"),
+    "eval-pose": ("nets.pose_eval", "measure a pose net"),
+    "scene-keypoints": ("mot.scene_keypoints", "write the joints of a rendered scene"),
+    "keypoint-table": ("mot.keypoint_table", "count how often keypoints are hidden"),
     "curves": ("nets.curves", "draw the curves of training runs"),
     "extract": ("reid.extract", "cut crops of people out of sequences"),
     "train-reid": ("reid.train", "train an embedder on crops"),

@@ -44,12 +44,6 @@ def colours_of(ids: npt.ArrayLike) -> Colours:
     return rgb
 
 
-def colour_of(identity: float) -> tuple[int, int, int]:
-    """RGB colour of one identity; see `colours_of`."""
-    red, green, blue = colours_of([identity])[0].tolist()
-    return red, green, blue
-
-
 def draw_boxes(
     image: Image,
     boxes: Boxes,

@@ -124,14 +124,6 @@ class Keypoints:
             edges=edges,
         )
 
-    def boxes_of_points(self) -> npt.NDArray[np.float32]:
-        """Boxes around the labelled points, (N, 4) left, top, width, height; 0 without any."""
-        known = self.labelled[:, :, None]
-        low = np.where(known, self.xy, np.inf).min(axis=1, initial=np.inf)
-        high = np.where(known, self.xy, -np.inf).max(axis=1, initial=-np.inf)
-        boxes = np.concatenate([low, np.subtract(high, low)], axis=1)
-        return np.where(known.any(axis=1), boxes, 0).astype(np.float32)
-
 
 def mirrored_names(names: Sequence[str]) -> npt.NDArray[np.int64]:
     """Which point takes the place of each when a picture is mirrored, (K,): left for right.

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import tyro
 
-from mot.boxes import Boxes
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
 from mot.formats.keypoints_json import write_keypoints
@@ -24,7 +23,6 @@ from mot.joints import OUTSIDE
 from mot.joints import SEEN as IN_SIGHT
 from mot.keypoints import HIDDEN, SEEN, UNLABELLED, Keypoints
 from mot.sequence import Sequence, open_sequence
-from mot.stage import SceneFrame
 from mot.synthetic import JOINTS
 
 
@@ -38,11 +36,6 @@ class SceneKeypointsFlags:
     """COCO file to write."""
 
 
-def keypoints_of(frame: SceneFrame) -> Keypoints:
-    """Keypoints of one rendered frame, rows as in its boxes."""
-    return _keypoints(frame.boxes, frame.joints, frame.hidden)
-
-
 def scene_keypoints(sequence: Sequence) -> Keypoints:
     """Keypoints of a rendered scene, rows as in its truth.
 
@@ -54,7 +47,14 @@ def scene_keypoints(sequence: Sequence) -> Keypoints:
     if len(joints) != len(boxes):
         where, got = sequence.folder / JOINTS, f"{len(joints)} rows"
         raise InputError(where, f"{len(boxes)} rows as in gt.txt", got, "render the scene again")
-    return _keypoints(boxes, joints, hidden)
+    known = np.where(hidden == IN_SIGHT, SEEN, HIDDEN)
+    return Keypoints(
+        frame=boxes.frame.astype(np.int64),
+        id=boxes.id.astype(np.int64),
+        ltwh=boxes.ltwh,
+        xy=joints,
+        visibility=np.where(hidden == OUTSIDE, UNLABELLED, known).astype(np.uint8),
+    )
 
 
 def read_joints(folder: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
@@ -71,19 +71,6 @@ def read_joints(folder: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.u
         expected = "joints of a rendered scene, and what hides them"
         got = "none" if not path.is_file() else f"another file ({error})"
         raise InputError(path, expected, got, "render the scene again") from error
-
-
-def _keypoints(
-    boxes: Boxes, joints: npt.NDArray[np.float32], hidden: npt.NDArray[np.uint8]
-) -> Keypoints:
-    known = np.where(hidden == IN_SIGHT, SEEN, HIDDEN)
-    return Keypoints(
-        frame=boxes.frame.astype(np.int64),
-        id=boxes.id.astype(np.int64),
-        ltwh=boxes.ltwh,
-        xy=joints,
-        visibility=np.where(hidden == OUTSIDE, UNLABELLED, known).astype(np.uint8),
-    )
 
 
 def main(arguments: list[str] | None = None) -> None:

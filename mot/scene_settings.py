@@ -46,7 +46,7 @@ class SceneSettings:
     occluders: int = 2
     """Poles, benches, kiosks and the like that hide people who pass behind them."""
     clutter: int = 8
-    """Things that look a bit like people: shrubs, flowers, signs, bins, hydrants."""
+    """Things that look a bit like people: shrubs, flowers, signs, bins, stands."""
     shadows: float = 0.4
     """Darkness of the people's shadows, 0 = none, 1 = black."""
     lighting: float = 0.6

@@ -4,7 +4,6 @@ Only safetensors are read: a pickle can run code. `train.py` writes what `eval.p
 read; `load_image_weights` gives a trunk its start.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from mot.atomic import atomic_path, write_text
+from mot.atomic import atomic_path
 from mot.errors import InputError
 from nets.backbones import Backbone
 from nets.transfer import (
@@ -165,30 +164,6 @@ def check_state(module: nn.Module, state: Mapping[str, Tensor], where: object = 
     for name in state:
         if name not in own:
             raise InputError(where, f"the {len(own)} tensors of the net", f"also {name}", remedy)
-
-
-def write_card(path: Path | str, card: Mapping[str, Any]) -> None:
-    """Write a weights file's card (data, command, terms, scores) as JSON, whole or not at all."""
-    text = json.dumps(card, indent=2, ensure_ascii=False, default=str)
-    write_text(Path(path), text + "\n")
-
-
-def read_card(path: Path | str) -> dict[str, Any]:
-    """Read a card.
-
-    Raises:
-        InputError: no such file, or not a JSON object.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(path, "a card", "no such file", "keep the card beside its weights")
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(path, "a card in JSON", error, "restore the file") from error
-    if not isinstance(card, dict):
-        raise InputError(path, "a JSON object", type(card).__name__, "restore the file")
-    return card
 
 
 def load_image_weights(

@@ -13,7 +13,7 @@ from mot.keypoint_table import count_file
 from mot.keypoint_table import main as table_main
 from mot.keypoints import COCO_EDGES, Keypoints, mirrored_names
 from mot.pck import correct_points, rate
-from mot.scene_keypoints import keypoints_of, main, scene_keypoints
+from mot.scene_keypoints import main, scene_keypoints
 from mot.skeletons import LEFT, RIGHT, draw_skeletons
 from mot.synthetic import JOINTS, SceneSettings, render_scene, write_scene
 from mot.walker import COCO_JOINTS
@@ -56,14 +56,6 @@ def test_mirroring_swaps_left_and_right_and_twice_is_nothing():
     assert COCO_JOINTS[swap[5]] == "right_shoulder" and swap[0] == 0
     assert (swap[swap] == np.arange(17)).all()
     assert mirrored_names(["head", "left_toe"]).tolist() == [0, 1]
-
-
-def test_boxes_of_points_are_tight():
-    people = some_people()
-    for row, box in enumerate(people.boxes_of_points()):
-        known = people.xy[row, people.visibility[row] > 0]
-        np.testing.assert_allclose(box[:2], known.min(axis=0))
-        np.testing.assert_allclose(box[:2] + box[2:], known.max(axis=0), rtol=1e-6)
 
 
 def test_files_come_back_as_they_went(tmp_path):
@@ -146,9 +138,11 @@ def test_other_files_are_refused(tmp_path, content):
 def test_scenes_give_their_joints(tmp_path):
     scene = write_scene(SMALL, tmp_path / "scene")
     people = scene_keypoints(scene)
-    rendered = Keypoints.concatenate([keypoints_of(frame) for frame in render_scene(SMALL)])
-    assert (people.visibility == rendered.visibility).all()
-    np.testing.assert_allclose(people.xy, rendered.xy)
+    frames = list(render_scene(SMALL))
+    hidden = np.concatenate([frame.hidden for frame in frames])
+    assert ((people.visibility == 2) == (hidden == SEEN)).all()
+    assert ((people.visibility == 0) == (hidden == OUTSIDE)).all()
+    np.testing.assert_allclose(people.xy, np.concatenate([frame.joints for frame in frames]))
     main([str(tmp_path / "scene"), "--out", str(tmp_path / "k.json")])
     written = read_keypoints(tmp_path / "k.json")
     assert (written.keypoints.visibility == people.visibility).all()

@@ -14,10 +14,8 @@ from nets.weights import (
     check_state,
     load_image_weights,
     load_weights,
-    read_card,
     save_weights,
     settle_norms,
-    write_card,
 )
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
@@ -393,15 +391,3 @@ def test_the_first_tensor_that_differs_is_named():
         check_state(net, {name: value for name, value in state.items() if name != "0.bias"})
     with pytest.raises(InputError, match="got also extra"):
         check_state(net, state | {"extra": torch.ones(1)})
-
-
-def test_cards(tmp_path):
-    path = tmp_path / "card.json"
-    write_card(path, {"data": ["a", "b"], "licence": "CC BY-NC-SA 3.0", "seed": 1})
-    assert read_card(path) == {"data": ["a", "b"], "licence": "CC BY-NC-SA 3.0", "seed": 1}
-    for text, message in (("{", "a card in JSON"), ("[1]", "a JSON object")):
-        path.write_text(text)
-        with pytest.raises(InputError, match=message):
-            read_card(path)
-    with pytest.raises(InputError, match="no such file"):
-        read_card(tmp_path / "none.json")
