@@ -1,7 +1,7 @@
 """Train a net: read the settings, open the data, build net and loss, run the loop.
 
 python train.py --frames 5 --out runs/first                   rendered scenes
-python train.py --config recipes/footfall-base.yaml --data DIR --out runs/real
+python train.py --config recipes/footfall-m-base.yaml --data DIR --out runs/real
 """
 
 from __future__ import annotations

@@ -2,8 +2,11 @@
 #
 #   make -f recipes/footfall.mk DATA=DIR VIDEOS=DIR DETECTORS=DIR
 #
-# docs/results.md says what the three folders hold. Started again after a break, it goes on where it
-# stopped. `unseen` instead scores the nets that know none of the places that are scored.
+# Sequences lie right below DATA, VIDEOS holds crossing-360p, path-480p, promenade-360p, street-above-1080p
+# and underpass-288p (any suffix; for films of your own change these names here and in the recipes), and
+# DETECTORS the files of TEACHERS: docs/results.md says what each is. First: pip install torchvision '.[export]'.
+# Started again after a break, it goes on where it stopped. `unseen` instead scores the nets that know
+# none of the places that are scored.
 
 RUN ?= .venv/bin/python
 OUT ?= runs
@@ -46,11 +49,9 @@ $(LABELLED)/.done:
 	ln -sfn $(addprefix $(abspath $(DATA))/,$(KNOWN)) $(LABELLED)/
 	touch $@
 
-$(OUT)/footfall-base/weights.safetensors: $(LABELLED)/.done
-	$(call TRAIN,footfall-base,$(RESNET18))
-$(OUT)/footfall-base-longer/weights.safetensors: $(OUT)/footfall-base/weights.safetensors
-	$(call TRAIN,footfall-base-longer,$<)
-$(OUT)/footfall-m/weights.safetensors: $(OUT)/footfall-base-longer/weights.safetensors
+$(OUT)/footfall-m-base/weights.safetensors: $(LABELLED)/.done
+	$(call TRAIN,footfall-m-base,$(RESNET18))
+$(OUT)/footfall-m/weights.safetensors: $(OUT)/footfall-m-base/weights.safetensors
 	$(call TRAIN,footfall-m,$<)
 $(OUT)/footfall-s-base/weights.safetensors: $(LABELLED)/.done
 	$(call TRAIN,footfall-s-base,$(MOBILENETV2))
@@ -58,7 +59,7 @@ $(OUT)/footfall-s/weights.safetensors: $(OUT)/footfall-s-base/weights.safetensor
 	$(call TRAIN,footfall-s,$<)
 
 # Scores become probabilities, on places that the net was trained on and that are not scored.
-$(OUT)/base-m.safetensors: $(OUT)/footfall-base-longer/weights.safetensors
+$(OUT)/base-m.safetensors: $(OUT)/footfall-m-base/weights.safetensors
 	$(CALIBRATE) --windows 40 --seqs $(OTHERS)
 $(OUT)/base-s.safetensors: $(OUT)/footfall-s-base/weights.safetensors
 	$(CALIBRATE) --windows 40 --seqs $(OTHERS)
