@@ -140,6 +140,7 @@ def test_scenes_give_their_joints(tmp_path):
     people = scene_keypoints(scene)
     frames = list(render_scene(SMALL))
     hidden = np.concatenate([frame.hidden for frame in frames])
+    # In COCO 2 is in sight and 0 not labelled; the classes of a scene are other numbers.
     assert ((people.visibility == 2) == (hidden == SEEN)).all()
     assert ((people.visibility == 0) == (hidden == OUTSIDE)).all()
     np.testing.assert_allclose(people.xy, np.concatenate([frame.joints for frame in frames]))
