@@ -28,6 +28,7 @@ from mot.counting import Counter, Line, Zone, parse_line, parse_zone, require_in
 from mot.density_files import DensityFiles
 from mot.errors import InputError, one_line_errors
 from mot.footage import Footage
+from mot.live import interrupt_ends
 from mot.overlay import Overlay, OverlayWriter
 from mot.parallel import ParallelSettings
 from mot.progress import progress_bar
@@ -232,6 +233,7 @@ class Run:
                 shown=flags.parallel.here,
             )
             stack.enter_context(bar)
+            stack.enter_context(interrupt_ends(footage))
             start = time.monotonic()
             for item in self.follower:
                 files.write(item.frame, item.seconds, item.tracks, item.density_count)

@@ -34,7 +34,7 @@ class Footage:
         count: frames that will be looked at; None = until the stream ends.
         read: (height and width to resize to, 1-based frame to start at) to (number, RGB image).
         seconds: from the first frame to the one of this number.
-        live: frames are lost that nobody waits for, and none comes twice.
+        end: ends a live stream, as if it had no more frames; None = recorded.
         length: frames that there are; None = nobody knows.
         times: in words, where `seconds` comes from.
     """
@@ -47,9 +47,14 @@ class Footage:
     count: int | None
     read: Callable[[Size, int], Iterator[tuple[int, Image]]]
     seconds: Callable[[int], float]
-    live: bool = False
+    end: Callable[[], None] | None = None
     length: int | None = None
     times: str = "by the frame rate"
+
+    @property
+    def live(self) -> bool:
+        """Whether frames are lost that nobody waits for, and none comes twice."""
+        return self.end is not None
 
     @property
     def size_hw(self) -> Size:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
+from types import FrameType
 from typing import Any
 
 import av
@@ -79,6 +83,8 @@ def open_live(
     if not rate:
         raise InputError(source, "a known frame rate", "none", "give it with --fps")
 
+    ended = threading.Event()
+
     def read(size_hw: Size, first: int) -> Iterator[tuple[int, Image]]:
         if first != 1:
             raise InputError(source, "a file, to go on from the middle", "a stream", "start anew")
@@ -94,12 +100,33 @@ def open_live(
                     if shown == max_frames:
                         return
 
-        return run_ahead(frames, AHEAD, name=DECODER, drop=facts.endless)
+        coming = run_ahead(frames, AHEAD, name=DECODER, drop=facts.endless)
+        yield from takewhile(lambda _: not ended.is_set(), coming)
 
     count = max_frames or None
     size = facts.width, facts.height
     name = live_name(source)
-    return Footage(name, *size, rate, every, count, read, lambda k: (k - 1) / rate, live=True)
+    return Footage(name, *size, rate, every, count, read, lambda k: (k - 1) / rate, end=ended.set)
+
+
+@contextlib.contextmanager
+def interrupt_ends(footage: Footage) -> Iterator[None]:
+    """Let Ctrl-C end a live stream, so that its files are finished; once more breaks off."""
+    ours = threading.current_thread() is threading.main_thread()
+    if footage.end is None or not ours:
+        yield
+        return
+    end, before = footage.end, signal.getsignal(signal.SIGINT)
+
+    def finish(number: int, frame: FrameType | None) -> None:
+        end()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, finish)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _look(source: str) -> _Facts:

@@ -17,6 +17,8 @@ import pytest
 
 from mot.annotations import read_results
 from mot.track_files import TrackFiles
+from mot.track_run import Totals
+from nets.predict import PredictSettings
 from tests.conftest import (
     FPS,
     FRAMES,
@@ -24,11 +26,13 @@ from tests.conftest import (
     WIDTH,
     complaint,
     draw_frame,
+    press_ctrl_c,
     write_images,
     write_video,
 )
 from tests.mot.test_live import endless, serve  # noqa: F401 - fixtures
 from tests.test_track import run
+from track import track
 
 TEXTS = (".txt", ".csv", ".counts.csv")
 
@@ -137,6 +141,39 @@ def test_a_stream_that_drops_and_returns(endless, tmp_path, tiny_weights, capsys
     assert 6 <= len(counts) <= 12 and (counts.frame.diff().iloc[1:] >= 1).all()
     assert counts.frame.iloc[-1] > 12 and endless.connections >= 3
     np.testing.assert_allclose(counts.time, (counts.frame - 1) / FPS, atol=0.001)
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_ends_a_stream_and_once_more_breaks_off(
+    endless,  # noqa: F811
+    tmp_path,
+    tiny_weights,
+    monkeypatch,
+    presses,
+):
+    seen, add = [], Totals.add
+
+    def pressed(self, *facts):
+        add(self, *facts)
+        seen.append(facts)
+        if len(seen) == 4:
+            for _ in range(presses):
+                press_ctrl_c()
+
+    monkeypatch.setattr(Totals, "add", pressed)
+    flags = "--fps", FPS, "--out", tmp_path / "run"
+    if presses == 2:
+        fast = {"predict": PredictSettings(backend="torch", amp="off"), "embedder": "none"}
+        with pytest.raises(KeyboardInterrupt):
+            track(endless.address, out=tmp_path / "run", weights=tiny_weights, fps=FPS, **fast)
+        assert not list((tmp_path / "run").glob("*.html"))
+        return
+    assert run(endless.address, *flags, weights=tiny_weights) is None
+    [path] = (tmp_path / "run").glob("*.json")
+    summary = json.loads(path.read_text())
+    # What waited for its neighbours in time comes out as well.
+    assert summary["complete"] and summary["frames"] == len(seen) >= 4
+    assert path.with_suffix(".html").is_file()
 
 
 @pytest.mark.parametrize(
