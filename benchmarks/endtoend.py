@@ -53,6 +53,7 @@ MIN_SCORE = 0.1
 NMS_IOU = 0.7
 PERSON = 0  # COCO's class
 PAD_GREY = 114
+LOOKS = PredictSettings.detect_fps
 WARM_FRAMES = 20
 
 Rows = npt.NDArray[np.float32]
@@ -74,6 +75,7 @@ class Ours:
     weights: str | None
     test_px: int
     amp: str
+    detect_fps: float
     online: bool
 
     @property
@@ -82,11 +84,12 @@ class Ours:
         weights = Path(self.weights).name if self.weights else "shipped weights"
         size = f", {self.test_px} px" if self.test_px else ""
         amp = "" if self.amp == "auto" else f", bf16 {self.amp}"
-        return f"ours: {weights}{size}{amp}{', online' if self.online else ''}"
+        looks = "" if self.detect_fps == LOOKS else f", --detect-fps {self.detect_fps:g}"
+        return f"ours: {weights}{size}{amp}{looks}{', online' if self.online else ''}"
 
     def follow(self, video: Path, frames: int, out: Path) -> int:
         """Follow so many frames into files; returns the rows written."""
-        predictor, embedder = _ready(self.weights, self.test_px, self.amp)
+        predictor, embedder = _ready(self.weights, self.test_px, self.amp, self.detect_fps)
         footage = footage_of(open_video(video), max_frames=frames)
         counter = Counter([], [], footage.fps)
         linker = linker_settings("byte", online=self.online)
@@ -100,8 +103,10 @@ class Ours:
 
 
 @lru_cache(maxsize=1)
-def _ready(weights: str | None, test_px: int, amp: str) -> tuple[Predictor, Embedder | None]:
-    settings = PredictSettings(test_px=test_px, device="cpu", amp=amp)
+def _ready(
+    weights: str | None, test_px: int, amp: str, detect_fps: float
+) -> tuple[Predictor, Embedder | None]:
+    settings = PredictSettings(test_px=test_px, detect_fps=detect_fps, device="cpu", amp=amp)
     return open_predictor(weights, settings), choose_embedder("auto")
 
 
@@ -276,16 +281,19 @@ def main() -> None:
     parser.add_argument("--weights", nargs="+", default=[""], help="'' = those that ship")
     parser.add_argument("--test-px", type=int, nargs="+", default=[0], help="0 = the weights' own")
     parser.add_argument("--amp", nargs="+", default=["auto"], help="bf16: auto, on, off")
+    looks = "least looks a second, 0 = at every frame"
+    parser.add_argument("--detect-fps", type=float, nargs="+", default=[LOOKS], help=looks)
     parser.add_argument("--online", action="store_true", help="ours links online, as ByteTrack")
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 130)
     contestants: list[Contestant] = [
-        Ours(weights or None, test_px, amp, args.online)
+        Ours(weights or None, test_px, amp, detect_fps, args.online)
         for weights in args.weights
         for test_px in args.test_px
         for amp in args.amp
+        for detect_fps in args.detect_fps
     ]
     contestants += find_peers(args.peers, console)
     processes = start(contestants, args.video, console)

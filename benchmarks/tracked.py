@@ -95,7 +95,7 @@ def train_and_score(task: Task) -> Outcome:
             embedder="none",
             report=False,
             scenes=task.scenes,
-            predict=PredictSettings(amp="off"),
+            predict=PredictSettings(amp="off", detect_fps=0),
         )
     found, visible = found_and_visible(task.run / "eval", [run.name for run in scored])
     hidden = (visible >= 0) & (visible < HIDDEN)

@@ -6,6 +6,7 @@ memory.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -47,6 +48,9 @@ class PredictSettings:
     test_px: int = 0
     """Pixels per frame that the net sees: frames are resized to about this area; 0 = the area that
     the weights were trained for."""
+    detect_fps: float = 15.0
+    """Frames per second that the net looks at, at least: every second one of 30, each of 25. Who is
+    followed goes straight from one look to the next; lower = faster. 0 = every frame."""
     overlap: int = 0
     """Frames that neighbouring windows share, 0 .. T − 1; more = slower, steadier."""
     flip: bool = False
@@ -73,6 +77,8 @@ class PredictSettings:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         require = partial(require_setting, self)
         require("test_px", self.test_px == 0 or self.test_px >= SIZE_GRID**2, f"0 or {LEAST_PX}")
+        sensible = self.detect_fps >= 0 and math.isfinite(self.detect_fps)
+        require("detect_fps", sensible, "a rate above 0, or 0 for every frame")
         require("overlap", self.overlap >= 0, "0 or more frames")
         once = len(set(self.scales)) == len(self.scales) and 1 not in self.scales
         sensible = once and all(0.1 <= factor <= 4 for factor in self.scales)
@@ -102,6 +108,7 @@ class FramePrediction:
     image: Image
     density: FloatMap
     detections: Boxes
+    looked = True
 
     @property
     def count(self) -> float:
@@ -217,6 +224,7 @@ class Predictor:
         self.frames, self.stride = net.frames, net.stride
         self.calibration = trained.notes.calibration
         self.has_density = "density" in net.heads
+        self.detect_fps = settings.detect_fps
         self.test_px = settings.test_px or trained.notes.test_px
         if not 0 <= settings.overlap < self.frames:
             expected = f"0 .. {self.frames - 1} (the net's T is {self.frames})"

@@ -28,7 +28,7 @@ $(RUN) train.py --config recipes/$(1).yaml --data $(LABELLED) --weights $(2) --o
   $(if $(wildcard $(OUT)/$(1)/checkpoint.pt),--resume)
 endef
 CALIBRATE = $(RUN) -m nets.calibrate --weights $< --out $@ --half --data $(LABELLED)
-EVALUATE = $(RUN) eval.py --data $(DATA) --weights $< --embedder none --seq $(PLACES) \
+EVALUATE = $(RUN) eval.py --data $(DATA) --weights $< --embedder none --detect-fps 0 --seq $(PLACES) \
     $(if $(wildcard $(1)/manifest.json),--resume) --out $(1)
 
 .PHONY: ship unseen

@@ -7,68 +7,20 @@ is taken up where it was stopped, and goes on to the same bytes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from mot.boxes import Boxes
 from mot.errors import InputError
-from mot.footage import Footage, Size
+from mot.footage import Footage
 from mot.images import Image
-from nets.backends import Engine
+from reid.detector import Detector, Prediction, Spaced, look_step
 from reid.embedder import Embedder
 from reid.linker import LinkerSettings
 from reid.linking import LinkStream
 from reid.looker import Looker
 from reid.stages import Numbered
-
-
-class Prediction(Protocol):
-    """What a detector says of one frame."""
-
-    @property
-    def frame(self) -> int:
-        """1-based number."""
-
-    @property
-    def image(self) -> Image:
-        """The frame as the detector saw it, RGB (H, W, 3)."""
-
-    @property
-    def density(self) -> npt.NDArray[np.float32]:
-        """People per cell (h, w)."""
-
-    @property
-    def detections(self) -> Boxes:
-        """Boxes in pixels of the original frame, scores in 0..1."""
-
-    @property
-    def count(self) -> float:
-        """Number of people by density."""
-
-
-class Detector(Protocol):
-    """Finds people in a stream of frames: a net, or a file with boxes."""
-
-    @property
-    def has_density(self) -> bool:
-        """Whether it counts people by density as well."""
-
-    @property
-    def engine(self) -> Engine:
-        """How nets are to be computed, its own and others."""
-
-    def input_size(self, size_hw: Size) -> Size:
-        """Height and width at which it wants frames of this size."""
-
-    def restart(self, place: int) -> int:
-        """From which place in the stream on it must see frames to say the same of `place`."""
-
-    def predict(self, frames: Iterable[tuple[int, Image]], size_hw: Size) -> Iterator[Prediction]:
-        """Yield a prediction for every frame, in order."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +74,9 @@ class Follower:
         self._footage, self._detector = footage, detector
         size_wh = footage.width, footage.height
         self._looker = Looker(embedder, settings, size_wh, engine=detector.engine)
-        self._stream = LinkStream(settings, footage.fps)
+        step = look_step(footage.fps / footage.step, detector.detect_fps)
+        self._looks = Spaced(detector, step)
+        self._stream = LinkStream(settings, footage.fps, look_step=step * footage.step)
         self._linked = 0  # number of the last frame that the linker has seen
         self._given = 0  # frames that have been given out
         self._ready: deque[Numbered] = deque()
@@ -151,7 +105,7 @@ class Follower:
     def __iter__(self) -> Iterator[Followed]:
         footage = self._footage
         first = 1 + self._given * footage.step  # the one that is to come out next
-        for prediction in self._detector.predict(self._frames(), footage.size_hw):
+        for prediction in self._looks.predict(self._frames(), footage.size_hw):
             if prediction.frame < first:
                 continue
             self._waiting[prediction.frame] = prediction
@@ -166,16 +120,19 @@ class Follower:
     def _frames(self) -> Iterator[tuple[int, Image]]:
         """Frames from the first that matters on; a failure waits until those before are out."""
         footage, detector = self._footage, self._detector
-        first = 1 + detector.restart(self._given) * footage.step
+        first = 1 + self._looks.restart(self._given) * footage.step
         try:
             yield from footage.read(detector.input_size(footage.size_hw), first)
         except InputError as error:
             self._failure = error
 
     def _link(self, prediction: Prediction) -> None:
+        self._linked = prediction.frame
+        if not prediction.looked:
+            self._ready += self._stream.skip(prediction.frame)
+            return
         count = prediction.count if self._detector.has_density else None
         sight = self._looker(prediction.image, prediction.detections, count=count)
-        self._linked = prediction.frame
         self._ready += self._stream.push(prediction.frame, prediction.detections, sight)
 
     def _give(self) -> Iterator[Followed]:

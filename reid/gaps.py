@@ -16,15 +16,18 @@ from reid.stages import Numbered
 class GapFiller:
     """Puts boxes on the straight line between both sides of each short gap of a track.
 
-    A stage of `reid.stages`: every frame comes out `max_frames` later, its boxes ordered by id. A
-    filled box has `FILLED_SCORE`, an unknown visibility, and the class that its track had before.
+    A stage of `reid.stages`: every frame comes out that much later, its boxes ordered by id. A
+    filled box has `FILLED_SCORE`, an unknown visibility, and the class that its track had before;
+    between two looks, where nobody was missed, its score lies between those of both.
 
     Args:
-        max_frames: longest gap that is filled; 0 = none.
+        max_frames: longest gap that is filled; 0 = none but those between two looks.
+        look_step: frames from one look to the next.
     """
 
-    def __init__(self, max_frames: int) -> None:
-        self._longest = max_frames
+    def __init__(self, max_frames: int, look_step: int = 1) -> None:
+        self._longest = max(max_frames, look_step - 1)
+        self._step = look_step
         self._held: deque[Numbered] = deque()
         self._latest = Boxes.empty()  # last box of each track that may still come back in time
         self._filled = Boxes.empty()  # in frames that are still held
@@ -32,7 +35,7 @@ class GapFiller:
     def push(self, number: int, boxes: Boxes) -> list[Numbered]:
         """Take the tracks of the next frame, each id once; return the frames that are settled."""
         # Most tracks were there in the frame before and have no gap.
-        lines = _lines(self._latest[self._latest.frame < number - 1], boxes)
+        lines = _lines(self._latest[self._latest.frame < number - 1], boxes, self._step)
         if len(lines):
             self._filled = Boxes.concatenate([self._filled, lines])
         self._held.append((number, boxes))
@@ -53,7 +56,7 @@ class GapFiller:
         return rest
 
 
-def _lines(before: Boxes, after: Boxes) -> Boxes:
+def _lines(before: Boxes, after: Boxes, look_step: int) -> Boxes:
     """Boxes in the frames between two boxes of the same track, for all tracks that are in both."""
     if not len(before):
         return before
@@ -65,11 +68,12 @@ def _lines(before: Boxes, after: Boxes) -> Boxes:
     place = np.arange(len(track)) - np.repeat(np.cumsum(missing) - missing, missing) + 1
     share = (place / steps[track])[:, None]
     ltwh = first.ltwh[track] * (1 - share) + last.ltwh[track] * share
+    score = first.score[track] * (1 - share[:, 0]) + last.score[track] * share[:, 0]
     return Boxes.of(
         first.frame[track] + place,
         ltwh,
         id=first.id[track],
-        score=FILLED_SCORE,
+        score=np.where(steps[track] <= look_step, score, FILLED_SCORE),
         category=first.cls[track],
     )
 

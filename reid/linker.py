@@ -151,6 +151,16 @@ class Linker:
         chosen, rows = self._step(detections, sight, frame)
         return self._report(detections, chosen, rows), self._tracks.serial[rows]
 
+    def expected(self, frame: int) -> Array:
+        """Where those that the last update reported should be in a later frame: (N, 4) ltwh."""
+        tracks, before = self._tracks, self._frame
+        rows = ((tracks.seen == before) & (tracks.id > 0)).nonzero()[0]
+        rows = rows[tracks.id[rows].argsort()]
+        seconds = (frame - (before or 0)) / self._fps
+        seen = np.zeros(len(rows), bool)
+        later = self._motion.predict(tracks.state.take(rows, axis=1), seconds, seen)
+        return cornered(later[POSITION])
+
     def _step(self, detections: Boxes, sight: Sight, number: int | None) -> tuple[Index, Index]:
         """Move all state on by one frame; return the detections that were met, and whose they are.
 

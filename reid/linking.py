@@ -38,14 +38,18 @@ class LinkStream:
     Args:
         settings: of the linker; without backfill, filled gaps and smoothing no frame is held back.
         fps: frames per second.
+        look_step: frames from one that is pushed to the next, where those between are skipped.
     """
 
-    def __init__(self, settings: LinkerSettings, fps: float) -> None:
+    def __init__(self, settings: LinkerSettings, fps: float, *, look_step: int = 1) -> None:
         self._machine = Linker(raw_settings(settings), fps)
+        self._backfill = settings.backfill
         self._delay = self._machine.confirm_frames if settings.backfill else 0
+        self._last = Boxes.empty()  # what was reported of the last frame that was looked at
         self._held: deque[Held] = deque()
         longest = min(settings.fill_gap_s, settings.max_gap_s)
-        self._rest = _finishing(fps, longest, settings.smooth_s)
+        between = look_step if settings.backfill else 1
+        self._rest = _finishing(fps, longest, settings.smooth_s, between)
 
     def push(self, number: int, detections: Boxes, sight: Sight = BLIND) -> list[Numbered]:
         """Link the next frame.
@@ -68,6 +72,21 @@ class LinkStream:
             settled += self._pass_on()
         return settled
 
+    def skip(self, number: int) -> list[Numbered]:
+        """Let a frame go by that nobody looks at: tracks go straight from one look to the next.
+
+        Without backfill, which knows no later look, they are where the motion model expects them.
+
+        Returns:
+            As `push`.
+        """
+        if self._backfill:
+            self._held.append((number, Boxes.empty(), np.empty(0, np.intp)))
+            return []
+        last, ltwh = self._last, self._machine.expected(number)
+        expected = Boxes.of(number, ltwh, id=last.id, score=last.score, category=last.cls)
+        return self._rest.push(number, expected)
+
     def finish(self) -> list[Numbered]:
         """Return the frames that are left, when no more come."""
         settled: list[Numbered] = []
@@ -79,6 +98,7 @@ class LinkStream:
         """The oldest held frame goes on: all that it shows are confirmed or dead."""
         number, rows = self._held[0][0], _settled(self._held)
         self._held.popleft()
+        self._last = rows
         return self._rest.push(number, rows)
 
 
@@ -111,9 +131,10 @@ def link_stream(
     yield from stream.finish()
 
 
-def _finishing(fps: float, longest_s: float, smooth_s: float) -> Chain:
+def _finishing(fps: float, longest_s: float, smooth_s: float, look_step: int = 1) -> Chain:
     """Stages that fill gaps of up to `longest_s` and smooth."""
-    return Chain(GapFiller(math.floor(longest_s * fps + 1e-6)), Smoother(smooth_s * fps))
+    gaps = GapFiller(math.floor(longest_s * fps + 1e-6), look_step)
+    return Chain(gaps, Smoother(smooth_s * fps))
 
 
 def _settled(held: deque[Held]) -> Boxes:

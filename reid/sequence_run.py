@@ -21,8 +21,9 @@ from mot.report.scored import recorder_for
 from mot.sequence import Sequence
 from mot.track_files import COUNTS_ENDING, write_counts, write_summary
 from mot.track_run import SUMMARY, Totals
+from reid.detector import Detector
 from reid.embedder import Embedder
-from reid.following import Detector, Follower
+from reid.following import Follower
 from reid.linking import finish_offline, link, raw_settings
 from reid.offline import OfflineSettings
 from reid.settings import LinkerSettings

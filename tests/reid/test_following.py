@@ -36,10 +36,16 @@ def test_every_frame_comes_once_with_its_own_picture(scene, tiny_weights):
     assert frames == list(range(1, FRAMES + 1))
 
 
-@pytest.mark.parametrize(("overlap", "every"), [(0, 1), (1, 1), (2, 2)])
-def test_a_run_that_was_stored_goes_on_to_the_same_bytes(make_scene, tiny_weights, overlap, every):
+@pytest.mark.parametrize(
+    ("overlap", "every", "looks"),
+    [(0, 1, 1), (1, 1, 1), (2, 2, 1), (0, 1, 2), (1, 1, 3), (0, 2, 2)],
+)
+def test_a_run_that_was_stored_goes_on_to_the_same_bytes(
+    make_scene, tiny_weights, overlap, every, looks
+):
     folder = make_scene("long", frames=11, seqLength=11)
-    options = {"overlap": overlap, "every": every}
+    rate = open_sequence(folder).require_fps() / every / looks
+    options = {"overlap": overlap, "every": every, "detect_fps": rate}
     whole = [seen(item) for item in follower(folder, tiny_weights, **options)]
     assert len(whole) == len(range(0, 11, every))
     for stop in range(len(whole)):

@@ -2,10 +2,11 @@ import pickle
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from mot.boxes import Boxes
 from reid.linker import MENU, Linker
-from reid.linking import LinkStream, link_stream
+from reid.linking import LinkStream, link_stream, linker_settings
 
 FPS = 10.0
 
@@ -38,6 +39,39 @@ def test_skipped_frames_are_time_that_passes():
     every_third = table(link_stream(walkers(step=3), fps=FPS, settings=MENU["byte"]))
     assert [number for number, *_ in every_third] == list(range(1, 61, 3))
     assert all(ids == [1, 2, 3] for _, ids, _ in every_third)  # the gap is filled
+
+
+def looks(settings, step):
+    """Tracks of a stream in which every so-many-th frame is pushed and the others are skipped."""
+    stream = LinkStream(settings, FPS, look_step=step)
+    for number, boxes in walkers(frames=61):
+        seen = (number - 1) % step == 0
+        yield from stream.push(number, boxes) if seen else stream.skip(number)
+    yield from stream.finish()
+
+
+@pytest.mark.parametrize("step", [2, 3, 4])
+def test_people_go_straight_from_one_look_to_the_next(step):
+    tracks = dict(looks(MENU["byte"], step))
+    assert list(tracks) == list(range(1, 62))
+    for number, boxes in tracks.items():
+        assert boxes.id.tolist() == [1, 2, 3]
+        assert (boxes.frame == number).all()
+        places = [[200.0 * k + 3 * number, 50, 40, 100] for k in range(3)]
+        np.testing.assert_allclose(boxes.ltwh, places, atol=0.01)
+
+
+def test_online_people_are_where_they_are_expected_between_two_looks():
+    stream = LinkStream(linker_settings("byte", online=True), FPS, look_step=3)
+    for number, boxes in walkers(frames=61):
+        seen = (number - 1) % 3 == 0
+        [(given, tracks)] = stream.push(number, boxes) if seen else stream.skip(number)
+        assert given == number
+        there = [0, 2] if 22 <= number < 25 else [0, 1, 2]  # the look at 22 misses the second
+        assert tracks.id.tolist() == [k + 1 for k in there]
+        if number > 10:  # its speed is known by then
+            places = [[200.0 * k + 3 * number, 50, 40, 100] for k in there]
+            np.testing.assert_allclose(tracks.ltwh, places, atol=2)
 
 
 def test_an_empty_frame_that_was_skipped_to_lets_its_time_pass():
