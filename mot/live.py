@@ -91,7 +91,8 @@ def open_live(
         shape = Shape((facts.height, facts.width), size_hw)
 
         def frames() -> Iterator[tuple[int, Image]]:
-            numbered = _reconnected(source, shape, rate, facts.endless, reconnect_s)
+            away = facts.endless, reconnect_s
+            numbered = _reconnected(source, shape, rate, *away, ended)
             shown = 0
             for number, image in numbered:
                 if (number - 1) % every == 0:
@@ -111,16 +112,20 @@ def open_live(
 
 @contextlib.contextmanager
 def interrupt_ends(footage: Footage) -> Iterator[None]:
-    """Let Ctrl-C end a live stream, so that its files are finished; once more breaks off."""
+    """Let Ctrl-C end a live stream, so that its files are finished; once more breaks off.
+
+    Not in a worker, whose Ctrl-C is the matter of the process that began it.
+    """
+    end, before = footage.end, signal.getsignal(signal.SIGINT)
     ours = threading.current_thread() is threading.main_thread()
-    if footage.end is None or not ours:
+    if end is None or not ours or before is signal.SIG_IGN:
         yield
         return
-    end, before = footage.end, signal.getsignal(signal.SIGINT)
 
     def finish(number: int, frame: FrameType | None) -> None:
         end()
         signal.signal(signal.SIGINT, before)
+        _log.warning("ending %s; Ctrl-C once more breaks off", footage.name)
 
     signal.signal(signal.SIGINT, finish)
     try:
@@ -151,12 +156,17 @@ def _look(source: str) -> _Facts:
 
 
 def _reconnected(
-    source: str, shape: Shape, fps: float, endless: bool, reconnect_s: float
+    source: str,
+    shape: Shape,
+    fps: float,
+    endless: bool,
+    reconnect_s: float,
+    ended: threading.Event,
 ) -> Iterator[tuple[int, Image]]:
     """Frames, opened again when they stop coming; an endless stream is numbered by the clock."""
     started = last = time.monotonic()
     number, frames, gone = 0, _frames(source), False
-    while True:
+    while not ended.is_set():
         try:
             frame = next(frames, None)
         except InputError:

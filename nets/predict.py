@@ -49,8 +49,9 @@ class PredictSettings:
     """Pixels per frame that the net sees: frames are resized to about this area; 0 = the area that
     the weights were trained for."""
     detect_fps: float = 15.0
-    """Frames per second that the net looks at, at least: every second one of 30, each of 25. Who is
-    followed goes straight from one look to the next; lower = faster. 0 = every frame."""
+    """Where people are followed: frames per second that the net looks at, at least, such as every
+    second of 30 and each of 25; lower = faster. People go straight from one look to the next. 0 =
+    every frame, as do nets that see several at once, because they have learned from neighbours."""
     overlap: int = 0
     """Frames that neighbouring windows share, 0 .. T − 1; more = slower, steadier."""
     flip: bool = False
@@ -108,7 +109,7 @@ class FramePrediction:
     image: Image
     density: FloatMap
     detections: Boxes
-    looked = True
+    detected = True
 
     @property
     def count(self) -> float:
@@ -224,7 +225,7 @@ class Predictor:
         self.frames, self.stride = net.frames, net.stride
         self.calibration = trained.notes.calibration
         self.has_density = "density" in net.heads
-        self.detect_fps = settings.detect_fps
+        self.detect_fps = settings.detect_fps if self.frames == 1 else 0.0
         self.test_px = settings.test_px or trained.notes.test_px
         if not 0 <= settings.overlap < self.frames:
             expected = f"0 .. {self.frames - 1} (the net's T is {self.frames})"

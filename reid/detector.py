@@ -42,7 +42,7 @@ class Prediction(Protocol):
         """Number of people by density."""
 
     @property
-    def looked(self) -> bool:
+    def detected(self) -> bool:
         """Whether the detector has looked at the frame; if not, it has no detections."""
 
 
@@ -71,24 +71,24 @@ class Detector(Protocol):
         """Yield a prediction for every frame, in order."""
 
 
-def look_step(fps: float, detect_fps: float) -> int:
+def detect_step(fps: float, detect_fps: float) -> int:
     """Every so-many-th of `fps` frames a second is looked at, for at least `detect_fps`; 0 = all.
 
-    >>> look_step(30, 10), look_step(25, 10), look_step(7, 10), look_step(30, 0)
+    >>> detect_step(30, 10), detect_step(25, 10), detect_step(7, 10), detect_step(30, 0)
     (3, 2, 1, 1)
     """
     return max(1, int(fps / detect_fps + NEARLY)) if detect_fps else 1
 
 
 @dataclass(frozen=True)
-class NotLooked:
+class PassedOn:
     """A frame that no detector has looked at; its density is that of the last one before it."""
 
     frame: int
     image: Image
     density: npt.NDArray[np.float32]
     count: float
-    looked = False
+    detected = False
 
     @property
     def detections(self) -> Boxes:
@@ -99,13 +99,17 @@ class NotLooked:
 class Spaced:
     """A detector that looks at the frames 1, 1 + step, … of a stream and passes on the others.
 
+    It looks at the last one too, after which nobody could be followed otherwise. Where frames are
+    missing, as in a live stream, it waits no longer than it would with them.
+
     Args:
         detector: looks.
         step: distance from one look to the next, in frames of the stream.
+        every: distance from one frame of the stream to the next, in frame numbers.
     """
 
-    def __init__(self, detector: Detector, step: int) -> None:
-        self._detector, self._step = detector, step
+    def __init__(self, detector: Detector, step: int, every: int = 1) -> None:
+        self._detector, self._step, self._every = detector, step, every
 
     def restart(self, place: int) -> int:
         """As `Detector.restart`."""
@@ -116,17 +120,21 @@ class Spaced:
         passed: deque[tuple[int, Image]] = deque()
 
         def chosen() -> Iterator[tuple[int, Image]]:
-            for place, frame in enumerate(frames):
-                if place % self._step:
+            due = 0  # number from which on the next frame is looked at
+            for frame in frames:
+                if frame[0] < due:
                     passed.append(frame)
                 else:
+                    due = frame[0] + self._step * self._every
                     yield frame
+            if passed and passed[-1][0] > due - self._step * self._every:
+                yield passed.pop()
 
         last: Prediction | None = None
 
         def between(limit: float) -> Iterator[Prediction]:
             while last and passed and passed[0][0] < limit:
-                yield NotLooked(*passed.popleft(), last.density, last.count)
+                yield PassedOn(*passed.popleft(), last.density, last.count)
 
         for prediction in self._detector.predict(chosen(), size_hw):
             yield from between(prediction.frame)

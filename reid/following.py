@@ -15,7 +15,7 @@ from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.footage import Footage
 from mot.images import Image
-from reid.detector import Detector, Prediction, Spaced, look_step
+from reid.detector import Detector, Prediction, Spaced, detect_step
 from reid.embedder import Embedder
 from reid.linker import LinkerSettings
 from reid.linking import LinkStream
@@ -74,9 +74,9 @@ class Follower:
         self._footage, self._detector = footage, detector
         size_wh = footage.width, footage.height
         self._looker = Looker(embedder, settings, size_wh, engine=detector.engine)
-        step = look_step(footage.fps / footage.step, detector.detect_fps)
-        self._looks = Spaced(detector, step)
-        self._stream = LinkStream(settings, footage.fps, look_step=step * footage.step)
+        step = detect_step(footage.fps / footage.step, detector.detect_fps)
+        self._spaced = Spaced(detector, step, footage.step)
+        self._stream = LinkStream(settings, footage.fps, detect_step=step * footage.step)
         self._linked = 0  # number of the last frame that the linker has seen
         self._given = 0  # frames that have been given out
         self._ready: deque[Numbered] = deque()
@@ -105,7 +105,7 @@ class Follower:
     def __iter__(self) -> Iterator[Followed]:
         footage = self._footage
         first = 1 + self._given * footage.step  # the one that is to come out next
-        for prediction in self._looks.predict(self._frames(), footage.size_hw):
+        for prediction in self._spaced.predict(self._frames(), footage.size_hw):
             if prediction.frame < first:
                 continue
             self._waiting[prediction.frame] = prediction
@@ -120,7 +120,7 @@ class Follower:
     def _frames(self) -> Iterator[tuple[int, Image]]:
         """Frames from the first that matters on; a failure waits until those before are out."""
         footage, detector = self._footage, self._detector
-        first = 1 + self._looks.restart(self._given) * footage.step
+        first = 1 + self._spaced.restart(self._given) * footage.step
         try:
             yield from footage.read(detector.input_size(footage.size_hw), first)
         except InputError as error:
@@ -128,7 +128,7 @@ class Follower:
 
     def _link(self, prediction: Prediction) -> None:
         self._linked = prediction.frame
-        if not prediction.looked:
+        if not prediction.detected:
             self._ready += self._stream.skip(prediction.frame)
             return
         count = prediction.count if self._detector.has_density else None

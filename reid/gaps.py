@@ -16,18 +16,18 @@ from reid.stages import Numbered
 class GapFiller:
     """Puts boxes on the straight line between both sides of each short gap of a track.
 
-    A stage of `reid.stages`: every frame comes out that much later, its boxes ordered by id. A
+    A stage of `reid.stages`: every frame comes out that many later, its boxes ordered by id. A
     filled box has `FILLED_SCORE`, an unknown visibility, and the class that its track had before;
     between two looks, where nobody was missed, its score lies between those of both.
 
     Args:
-        max_frames: longest gap that is filled; 0 = none but those between two looks.
-        look_step: frames from one look to the next.
+        max_frames: longest gap that is filled, but for those between two looks, which always are.
+        detect_step: frames from one look to the next.
     """
 
-    def __init__(self, max_frames: int, look_step: int = 1) -> None:
-        self._longest = max(max_frames, look_step - 1)
-        self._step = look_step
+    def __init__(self, max_frames: int, detect_step: int = 1) -> None:
+        self._longest = max(max_frames, detect_step - 1)
+        self._step = detect_step
         self._held: deque[Numbered] = deque()
         self._latest = Boxes.empty()  # last box of each track that may still come back in time
         self._filled = Boxes.empty()  # in frames that are still held
@@ -56,7 +56,7 @@ class GapFiller:
         return rest
 
 
-def _lines(before: Boxes, after: Boxes, look_step: int) -> Boxes:
+def _lines(before: Boxes, after: Boxes, detect_step: int) -> Boxes:
     """Boxes in the frames between two boxes of the same track, for all tracks that are in both."""
     if not len(before):
         return before
@@ -73,7 +73,7 @@ def _lines(before: Boxes, after: Boxes, look_step: int) -> Boxes:
         first.frame[track] + place,
         ltwh,
         id=first.id[track],
-        score=np.where(steps[track] <= look_step, score, FILLED_SCORE),
+        score=np.where(steps[track] <= detect_step, score, FILLED_SCORE),
         category=first.cls[track],
     )
 

@@ -157,8 +157,8 @@ class Linker:
         rows = ((tracks.seen == before) & (tracks.id > 0)).nonzero()[0]
         rows = rows[tracks.id[rows].argsort()]
         seconds = (frame - (before or 0)) / self._fps
-        seen = np.zeros(len(rows), bool)
-        later = self._motion.predict(tracks.state.take(rows, axis=1), seconds, seen)
+        hidden = np.zeros(len(rows), bool)
+        later = self._motion.predict(tracks.state.take(rows, axis=1), seconds, hidden)
         return cornered(later[POSITION])
 
     def _step(self, detections: Boxes, sight: Sight, number: int | None) -> tuple[Index, Index]:

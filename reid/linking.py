@@ -38,17 +38,19 @@ class LinkStream:
     Args:
         settings: of the linker; without backfill, filled gaps and smoothing no frame is held back.
         fps: frames per second.
-        look_step: frames from one that is pushed to the next, where those between are skipped.
+        detect_step: frames from one that is pushed to the next, where those between are skipped.
     """
 
-    def __init__(self, settings: LinkerSettings, fps: float, *, look_step: int = 1) -> None:
-        self._machine = Linker(raw_settings(settings), fps)
+    def __init__(self, settings: LinkerSettings, fps: float, *, detect_step: int = 1) -> None:
+        # A track outlives the time from one look to the next.
+        gap_s = max(settings.max_gap_s, (detect_step - 1) / fps)
+        self._machine = Linker(replace(raw_settings(settings), max_gap_s=gap_s), fps)
         self._backfill = settings.backfill
         self._delay = self._machine.confirm_frames if settings.backfill else 0
         self._last = Boxes.empty()  # what was reported of the last frame that was looked at
         self._held: deque[Held] = deque()
         longest = min(settings.fill_gap_s, settings.max_gap_s)
-        between = look_step if settings.backfill else 1
+        between = detect_step if settings.backfill else 1
         self._rest = _finishing(fps, longest, settings.smooth_s, between)
 
     def push(self, number: int, detections: Boxes, sight: Sight = BLIND) -> list[Numbered]:
@@ -131,9 +133,9 @@ def link_stream(
     yield from stream.finish()
 
 
-def _finishing(fps: float, longest_s: float, smooth_s: float, look_step: int = 1) -> Chain:
+def _finishing(fps: float, longest_s: float, smooth_s: float, detect_step: int = 1) -> Chain:
     """Stages that fill gaps of up to `longest_s` and smooth."""
-    gaps = GapFiller(math.floor(longest_s * fps + 1e-6), look_step)
+    gaps = GapFiller(math.floor(longest_s * fps + 1e-6), detect_step)
     return Chain(gaps, Smoother(smooth_s * fps))
 
 

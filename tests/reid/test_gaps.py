@@ -45,13 +45,13 @@ def test_only_gaps_up_to_the_limit_are_filled():
     assert filled(walk, longest=3).frame.tolist() == list(range(1, 9))
 
 
-def test_between_two_looks_a_box_is_as_sure_as_both_and_a_missed_look_is_a_gap():
+def test_between_two_spaced_a_box_is_as_sure_as_both_and_a_missed_look_is_a_gap():
     walk = track([1, 4, 10, 13]).with_columns(score=[0.3, 0.9, 0.9, 0.6])
-    frames = run(GapFiller(0, look_step=3), walk.by_frame(13))
+    frames = run(GapFiller(0, detect_step=3), walk.by_frame(13))
     rows = Boxes.concatenate([boxes for _, boxes in frames])
     assert rows.frame.tolist() == [1, 2, 3, 4, 10, 11, 12, 13]
     npt.assert_allclose(rows.score, [0.3, 0.5, 0.7, 0.9, 0.9, 0.8, 0.7, 0.6], rtol=1e-6)
-    frames = run(GapFiller(5, look_step=3), walk.by_frame(13))
+    frames = run(GapFiller(5, detect_step=3), walk.by_frame(13))
     rows = Boxes.concatenate([boxes for _, boxes in frames])
     npt.assert_allclose(rows.score[4:9], FILLED_SCORE)
 

@@ -43,7 +43,7 @@ def test_skipped_frames_are_time_that_passes():
 
 def looks(settings, step):
     """Tracks of a stream in which every so-many-th frame is pushed and the others are skipped."""
-    stream = LinkStream(settings, FPS, look_step=step)
+    stream = LinkStream(settings, FPS, detect_step=step)
     for number, boxes in walkers(frames=61):
         seen = (number - 1) % step == 0
         yield from stream.push(number, boxes) if seen else stream.skip(number)
@@ -61,8 +61,14 @@ def test_people_go_straight_from_one_look_to_the_next(step):
         np.testing.assert_allclose(boxes.ltwh, places, atol=0.01)
 
 
+def test_a_track_outlives_the_time_to_the_next_look():
+    impatient = replace(MENU["byte"], max_gap_s=0.0)
+    tracks = dict(looks(impatient, 5))  # the second is missed in one of them, and comes back anew
+    assert all({1, 3} <= set(boxes.id.tolist()) for boxes in tracks.values())
+
+
 def test_online_people_are_where_they_are_expected_between_two_looks():
-    stream = LinkStream(linker_settings("byte", online=True), FPS, look_step=3)
+    stream = LinkStream(linker_settings("byte", online=True), FPS, detect_step=3)
     for number, boxes in walkers(frames=61):
         seen = (number - 1) % 3 == 0
         [(given, tracks)] = stream.push(number, boxes) if seen else stream.skip(number)
