@@ -42,9 +42,10 @@ class LinkStream:
     """
 
     def __init__(self, settings: LinkerSettings, fps: float, *, detect_step: int = 1) -> None:
-        # A track outlives the time from one look to the next.
-        gap_s = max(settings.max_gap_s, (detect_step - 1) / fps)
-        self._machine = Linker(replace(raw_settings(settings), max_gap_s=gap_s), fps)
+        raw = raw_settings(settings)
+        if detect_step > 1:  # a track outlives the time from one look to the next
+            raw = replace(raw, max_gap_s=max(raw.max_gap_s, (detect_step - 1) / fps))
+        self._machine = Linker(raw, fps)
         self._backfill = settings.backfill
         self._delay = self._machine.confirm_frames if settings.backfill else 0
         self._last = Boxes.empty()  # what was reported of the last frame that was looked at
