@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-# Two test processes of one thread each; waiting threads sleep instead of spinning.
-TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+# Two test processes of one thread each, of which one that is done takes tests of the other;
+# waiting threads sleep instead of spinning.
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(RUN) -m pytest -n 2 --dist worksteal
 
 .PHONY: install track demo test test-all lint format clean
 
@@ -39,10 +40,10 @@ demo: install
 	@echo 'curves: demo/train/curves.png   report: demo/eval/report.html   videos: demo/eval/*.mp4'
 
 test: $(VENV)/.develops
-	$(TEST_ENV) $(RUN) -m pytest -n 2 -m 'not slow and not real'
+	$(PYTEST) -m 'not slow and not real'
 
 test-all: $(VENV)/.develops
-	$(TEST_ENV) $(RUN) -m pytest -n 2
+	$(PYTEST)
 
 lint: $(VENV)/.develops
 	$(VENV)/bin/ruff check .
