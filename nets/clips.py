@@ -26,7 +26,7 @@ from nets.augment import Augmentation, AugmentSettings, draw_augmentation, recol
 from nets.composites import PeopleBank, Scene, paste_people
 from nets.jitter import jitter, turn
 from nets.losses import Targets
-from nets.people import People, people_of, within_crop
+from nets.people import HIDDEN_VISIBILITY, People, people_of, within_crop
 from nets.settings import HEADS
 
 Image = npt.NDArray[np.uint8]
@@ -57,18 +57,32 @@ class Source(Protocol):
 class SequenceSource:
     """A cached sequence with its truth.
 
+    Args:
+        name: for messages.
+        block: its frames.
+        truth: in pixels of the original frames.
+        least_visibility: as `people_of`.
+
     Attributes:
         boxes: of people who can be seen, over all frames.
     """
 
     still = False
 
-    def __init__(self, name: str, block: FrameBlock, truth: Boxes) -> None:
+    def __init__(
+        self,
+        name: str,
+        block: FrameBlock,
+        truth: Boxes,
+        least_visibility: float = HIDDEN_VISIBILITY,
+    ) -> None:
         self.name = name
         self.block = block
         self.length = len(block.frames)
         scaled = truth.scaled(block.scale_x, block.scale_y)
-        self._people = [people_of(rows) for _, rows in scaled.by_frame(self.length)]
+        self._people = [
+            people_of(rows, least_visibility) for _, rows in scaled.by_frame(self.length)
+        ]
         self.boxes = sum(len(people.ltwh) for people in self._people)
 
     def clip(self, start: int, count: int, step: int) -> Many[Image]:

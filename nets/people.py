@@ -38,10 +38,15 @@ class People:
         return np.concatenate([self.ltwh, self.hidden])
 
 
-def people_of(rows: Boxes) -> People:
-    """Sort the annotations of one frame, in its pixels."""
+def people_of(rows: Boxes, least_visibility: float = HIDDEN_VISIBILITY) -> People:
+    """Sort the annotations of one frame, in its pixels.
+
+    Args:
+        rows: of the frame.
+        least_visibility: whoever shows less is hidden; people of unknown visibility are not.
+    """
     wanted = considered(rows)
-    hidden = wanted & (rows.visibility >= 0) & (rows.visibility < HIDDEN_VISIBILITY)
+    hidden = wanted & (rows.visibility >= 0) & (rows.visibility < least_visibility)
     shown = wanted & ~hidden
     ignored = ignore_regions(rows) & ~wanted
     return People(rows.ltwh[shown], rows.id[shown], rows.ltwh[hidden], rows.ltwh[ignored])

@@ -13,6 +13,7 @@ from mot.yaml_settings import read_yaml, yaml_text
 from nets.augment import AugmentSettings
 from nets.losses import LossSettings
 from nets.notes import LEAST_PX, SIZE_GRID
+from nets.people import HIDDEN_VISIBILITY
 from nets.schedule import ScheduleSettings
 from nets.settings import NetSettings
 from nets.transfer import INFLATIONS
@@ -35,6 +36,10 @@ class DataSettings:
     share_power: float = 0.0
     """Sequences are drawn as often as their number of people to this power: 0 = all alike, 1 = by
     people, so that scenes of few teach little."""
+    least_visibility: float = HIDDEN_VISIBILITY
+    """Of people in sequences of whom less shows than this share no detection is asked for, they
+    only count; 0 = everybody is to be found, as is right where the camera and the people are those
+    of the training."""
     cutouts: tuple[str, ...] = ()
     """Folders of photos with NAME_mask.png, below --data or anywhere: people for --paste-share."""
     scenes: int = 12
@@ -55,6 +60,9 @@ class DataSettings:
         require_setting(self, "empty_scenes", self.empty_scenes >= 0, "0 or more")
         require_setting(self, "empty_share", 0 < self.empty_share < 1, "a share above 0, below 1")
         require_setting(self, "share_power", 0 <= self.share_power <= 1, "a power in 0..1")
+        require_setting(
+            self, "least_visibility", 0 <= self.least_visibility <= 1, "a share in 0..1"
+        )
         require_setting(self, "scenes", self.scenes >= 1, "at least 1")
         require_setting(self, "cache_px", self.cache_px >= 32 * 32, f"at least {32 * 32}")
 

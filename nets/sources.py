@@ -134,7 +134,7 @@ def cached_source(sequence: Sequence, settings: DataSettings) -> SequenceSource:
     truth = sequence.truth()
     size = cache_size((sequence.height, sequence.width), settings.cache_px)
     block = cached_frames(sequence, Path(settings.cache), size_hw=size)
-    return SequenceSource(sequence.name, block, truth)
+    return SequenceSource(sequence.name, block, truth, settings.least_visibility)
 
 
 def cache_size(size_hw: Many[int], most_px: int) -> tuple[int, int]:

@@ -190,6 +190,8 @@ def test_people_are_seen_or_hidden_and_other_classes_are_ignored():
     # Not considered, static person; a car is plain background.
     assert found.ignored[:, 0].tolist() == [8, 12]
     assert found.counted[:, 0].tolist() == [0, 16, 4]
+    everybody = people_of(boxes, least_visibility=0)
+    assert everybody.ids.tolist() == [0, 1, 4] and not len(everybody.hidden)
 
 
 def test_hidden_people_are_counted_but_not_detected():
