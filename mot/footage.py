@@ -70,17 +70,14 @@ def footage_of(
     Args:
         sequence: with a known frame rate.
         every: distance from one frame to the next.
-        max_frames: look at so many at most; 0 = at all.
+        max_frames: look at so many at most; 0 = all.
         own_rate: the rate is the video file's own, so that its times are to be believed: where
             the rate varies, they tell it.
 
     Raises:
         InputError: an unknown frame rate, or settings out of range.
     """
-    if every < 1:
-        raise InputError("--every", "1 or more", every, "change this setting")
-    if max_frames < 0:
-        raise InputError("--max-frames", "0 (all) or more", max_frames, "change this setting")
+    require_pace(every, max_frames)
     fps = sequence.require_fps()
     count = len(range(0, sequence.length, every))
     count = min(count, max_frames or count)
@@ -104,6 +101,18 @@ def footage_of(
     return Footage(
         sequence.name, *size, fps, every, count, read, seconds, length=length, times=words
     )
+
+
+def require_pace(every: int, max_frames: int) -> None:
+    """Refuse to look at every 0th frame, or at fewer than none.
+
+    Raises:
+        InputError: names the flag.
+    """
+    if every < 1:
+        raise InputError("--every", "1 or more", every, "change this setting")
+    if max_frames < 0:
+        raise InputError("--max-frames", "0 (all) or more", max_frames, "change this setting")
 
 
 def _times_in_words(times: npt.NDArray[np.float64]) -> str:

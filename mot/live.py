@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -21,10 +22,12 @@ import av
 import cv2
 
 from mot.ahead import run_ahead
+from mot.annotations import EXACT_INTEGERS
 from mot.errors import InputError
-from mot.footage import Footage, Size
+from mot.footage import Footage, Size, require_pace
 from mot.frames import DECODER
 from mot.images import Image, resize
+from mot.sequence import require_rate
 from mot.videofile import Shape, to_rgb
 
 _log = logging.getLogger(__name__)
@@ -32,6 +35,7 @@ _log = logging.getLogger(__name__)
 OPEN_S, READ_S = 10.0, 10.0  # how long a stream may take to answer, and to send the next frame
 RETRY_S = 0.5
 AHEAD = 4
+LAST_FRAME = EXACT_INTEGERS - 1  # after 6.5 days of 30 a second; boxes know frames by float32
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,17 @@ class _Facts:
 
 def is_live(source: str) -> bool:
     """Whether a source is a camera's index or an address, not a path."""
-    return source.isdecimal() or "://" in source
+    return _is_camera(source) or "://" in source
+
+
+def _is_camera(source: str) -> bool:
+    """Digits are an index, unless something of that name is there: KITTI numbers its folders."""
+    return source.isdecimal() and not Path(source).exists()
 
 
 def live_name(source: str) -> str:
     """Name for the files of a run."""
-    if source.isdecimal():
+    if _is_camera(source):
         return f"camera{source}"
     place = source.split("://", 1)[1].split("?")[0].split("@")[-1]
     name = "".join(c if c.isalnum() or c in ".-_" else "-" for c in place).strip("-.")
@@ -76,8 +85,12 @@ def open_live(
         reconnect_s: a stream that has been away for so long has ended.
 
     Raises:
-        InputError: nothing there, or an unknown frame rate.
+        InputError: nothing there, an unknown frame rate, or settings out of range.
     """
+    require_pace(every, max_frames)
+    require_rate(fps)
+    if not reconnect_s >= 0:
+        raise InputError("--reconnect-s", "0 s or more", reconnect_s, "change this setting")
     facts = _look(source)
     rate = fps or facts.fps
     if not rate:
@@ -93,11 +106,14 @@ def open_live(
         def frames() -> Iterator[tuple[int, Image]]:
             away = facts.endless, reconnect_s
             numbered = _reconnected(source, shape, rate, *away, ended)
-            shown = 0
+            shown, due = 0, 1
             for number, image in numbered:
-                if (number - 1) % every == 0:
+                if number >= LAST_FRAME:
+                    _log.warning("%s: frame %d is the last that can be told apart", source, number)
+                    return
+                if number >= due:
                     yield number, image
-                    shown += 1
+                    shown, due = shown + 1, number + every
                     if shown == max_frames:
                         return
 
@@ -135,7 +151,7 @@ def interrupt_ends(footage: Footage) -> Iterator[None]:
 
 
 def _look(source: str) -> _Facts:
-    if source.isdecimal():
+    if _is_camera(source):
         with _camera(source) as capture:
             shown, frame = capture.read()
             if not shown:
@@ -163,8 +179,11 @@ def _reconnected(
     reconnect_s: float,
     ended: threading.Event,
 ) -> Iterator[tuple[int, Image]]:
-    """Frames, opened again when they stop coming; an endless stream is numbered by the clock."""
-    started = last = time.monotonic()
+    """Frames, opened again when they stop coming; an endless stream is numbered by the clock.
+
+    The first is frame 1, however long it took to come.
+    """
+    started, last = None, time.monotonic()
     number, frames, gone = 0, _frames(source), False
     while not ended.is_set():
         try:
@@ -177,6 +196,7 @@ def _reconnected(
         if frame is not None:
             if gone:
                 _log.warning("%s is back after %.1f s", source, now - last)
+            started = now if started is None else started
             due = 1 + round((now - started) * fps) if endless else 0
             number, last, gone = max(number + 1, due), now, False
             yield number, _to_image(frame, shape, f"{source}, frame {number}")
@@ -193,7 +213,7 @@ def _reconnected(
 
 def _frames(source: str) -> Iterator[Any]:
     """Frames of one connection as OpenCV (camera) or PyAV (address) gives them."""
-    if source.isdecimal():
+    if _is_camera(source):
         with _camera(source) as capture:
             while (read := capture.read())[0]:
                 yield read[1]
@@ -216,7 +236,10 @@ def _to_image(frame: Any, shape: Shape, where: str) -> Image:
 
 @contextlib.contextmanager
 def _camera(index: str) -> Iterator[Any]:
-    capture = cv2.VideoCapture(int(index))
+    try:
+        capture = cv2.VideoCapture(int(index))
+    except cv2.error as error:  # no index has so many digits
+        raise InputError(f"camera {index}", "a camera", "none", "check the index") from error
     try:
         if not capture.isOpened():
             raise InputError(f"camera {index}", "a camera", "none", "check index and rights")

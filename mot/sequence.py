@@ -130,7 +130,7 @@ def open_sequence(folder: str | os.PathLike[str], *, fps: float | None = None) -
             for numbers or leads out of the folder.
     """
     folder = Path(folder)
-    _require_rate(fps)
+    require_rate(fps)
     name = folder.resolve().name
     if not folder.is_dir():
         raise InputError(folder, "a sequence folder", "no such folder", "check the path")
@@ -172,7 +172,7 @@ def open_video(path: str | os.PathLike[str], *, fps: float | None = None) -> Seq
         InputError: nothing there that can be read as video or images.
     """
     path = Path(path)
-    _require_rate(fps)
+    require_rate(fps)
     if path.is_dir():
         if (path / SEQINFO).is_file() or (path / IMAGE_FOLDER).is_dir():
             return open_sequence(path, fps=fps)
@@ -200,7 +200,7 @@ def open_images(paths: list[Path], *, fps: float | None = None) -> Sequence:
     Raises:
         InputError: no files, or files of several folders.
     """
-    _require_rate(fps)
+    require_rate(fps)
     folders = sorted({path.parent for path in paths})
     if len(folders) != 1:
         got = f"{len(folders)}: {', '.join(map(str, folders[:NAMES_SHOWN]))}" if paths else "none"
@@ -348,6 +348,11 @@ def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
     return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts], name
 
 
-def _require_rate(fps: float | None) -> None:
+def require_rate(fps: float | None) -> None:
+    """Refuse a frame rate that is none; None = not given.
+
+    Raises:
+        InputError: not above 0, or not finite.
+    """
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError("--fps", "frames per second above 0", fps, "give the camera's rate")

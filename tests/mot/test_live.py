@@ -2,12 +2,15 @@ import http.server
 import logging
 import threading
 import time
+from itertools import repeat
+from types import SimpleNamespace
 
 import av
+import numpy as np
 import pytest
 
 from mot.errors import InputError
-from mot.live import is_live, live_name, open_live
+from mot.live import _Facts, is_live, live_name, open_live
 from tests.conftest import FPS, HEIGHT, WIDTH, write_video
 
 SIZE = HEIGHT, WIDTH
@@ -102,6 +105,33 @@ def test_a_stream_that_drops_is_opened_again_and_time_passes(endless, caplog, mo
     assert "is back" in caplog.text
 
 
+def test_every_other_frame_of_a_camera_that_is_slower_than_it_says(monkeypatch):
+    clock = iter(
+        np.arange(1, 100) / 15
+    )  # it says 30 frames a second and sends 15: odd numbers only
+    monkeypatch.setattr("mot.live.time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    frame = np.zeros((*SIZE, 3), np.uint8)
+    monkeypatch.setattr("mot.live._look", lambda _: _Facts(WIDTH, HEIGHT, 30.0, endless=True))
+    monkeypatch.setattr("mot.live._frames", lambda _: repeat(frame))
+    monkeypatch.setattr("mot.live.AHEAD", 100)
+
+    def numbers(every):
+        footage = open_live("7", every=every, max_frames=5)
+        return [number for number, _ in footage.read(SIZE, 1)]
+
+    assert numbers(1) == [1, 3, 5, 7, 9]  # however long the first took
+    assert numbers(2) == [1, 3, 5, 7, 9]
+    assert numbers(4) == [1, 5, 9, 13, 17]
+
+
+def test_a_stream_ends_where_frames_cannot_be_told_apart(endless, caplog, monkeypatch):
+    monkeypatch.setattr("mot.live.LAST_FRAME", 4)
+    monkeypatch.setattr("mot.live.AHEAD", 100)
+    numbers = [number for number, _ in open_live(endless.address, fps=FPS).read(SIZE, 1)]
+    assert numbers == [1, 2, 3]
+    assert "can be told apart" in caplog.text
+
+
 def test_a_stream_that_stays_away_has_ended(endless, caplog):
     footage = open_live(endless.address, fps=FPS, reconnect_s=0.6)
     endless.answers = endless.connections + 1
@@ -112,8 +142,29 @@ def test_a_stream_that_stays_away_has_ended(endless, caplog):
     assert "taken for its end" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("settings", "flag"),
+    [
+        ({"every": 0}, "--every"),
+        ({"max_frames": -1}, "--max-frames"),
+        ({"fps": 0.0}, "--fps"),
+        ({"reconnect_s": -1.0}, "--reconnect-s"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, flag):
+    with pytest.raises(InputError, match=f"^{flag}: "):
+        open_live("99", **settings)
+
+
+def test_digits_that_name_a_folder_are_no_camera(tmp_path, monkeypatch):
+    (tmp_path / "0002").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert not is_live("0002") and is_live("2")
+
+
 def test_what_does_not_answer_ends_in_one_line():
     with pytest.raises(InputError, match="check the address"):
         open_live("http://127.0.0.1:9/nothing.mp4")
-    with pytest.raises(InputError, match="camera 99"):
-        open_live("99")
+    for index in ("99", "1000000000000"):
+        with pytest.raises(InputError, match=f"camera {index}"):
+            open_live(index)
