@@ -22,22 +22,31 @@ class GapFiller:
 
     Args:
         max_frames: longest gap that is filled, but for those between two looks, which always are.
-        detect_step: frames from one look to the next.
+        detect_step: frames from one look to the next, at most, where frames are told to `pass_on`.
     """
 
     def __init__(self, max_frames: int, detect_step: int = 1) -> None:
         self._longest = max(max_frames, detect_step - 1)
-        self._step = detect_step
+        self._passed: set[int] = set()  # frames to come that nobody looks at
+        self._looked = 0  # frame of the last look
         self._held: deque[Numbered] = deque()
         self._latest = Boxes.empty()  # last box of each track that may still come back in time
         self._filled = Boxes.empty()  # in frames that are still held
 
+    def pass_on(self, number: int) -> None:
+        """Say of a frame, before it is pushed, that nobody looks at it: nobody is missed there."""
+        self._passed.add(number)
+
     def push(self, number: int, boxes: Boxes) -> list[Numbered]:
         """Take the tracks of the next frame, each id once; return the frames that are settled."""
         # Most tracks were there in the frame before and have no gap.
-        lines = _lines(self._latest[self._latest.frame < number - 1], boxes, self._step)
+        lines = _lines(self._latest[self._latest.frame < number - 1], boxes, self._looked)
         if len(lines):
             self._filled = Boxes.concatenate([self._filled, lines])
+        if number in self._passed:
+            self._passed.remove(number)
+        else:
+            self._looked = number
         self._held.append((number, boxes))
         latest = self._latest
         missed = (latest.frame >= number - self._longest) & ~np.isin(latest.id, boxes.id)
@@ -56,8 +65,11 @@ class GapFiller:
         return rest
 
 
-def _lines(before: Boxes, after: Boxes, detect_step: int) -> Boxes:
-    """Boxes in the frames between two boxes of the same track, for all tracks that are in both."""
+def _lines(before: Boxes, after: Boxes, looked: int) -> Boxes:
+    """Boxes in the frames between two boxes of the same track, for all tracks that are in both.
+
+    Whoever was there at the last look before, in frame `looked`, was not missed.
+    """
     if not len(before):
         return before
     _, start, end = np.intersect1d(before.id, after.id, return_indices=True)
@@ -73,7 +85,7 @@ def _lines(before: Boxes, after: Boxes, detect_step: int) -> Boxes:
         first.frame[track] + place,
         ltwh,
         id=first.id[track],
-        score=np.where(steps[track] <= detect_step, score, FILLED_SCORE),
+        score=np.where(first.frame[track] >= looked, score, FILLED_SCORE),
         category=first.cls[track],
     )
 

@@ -52,7 +52,8 @@ class LinkStream:
         self._held: deque[Held] = deque()
         longest = min(settings.fill_gap_s, settings.max_gap_s)
         between = detect_step if settings.backfill else 1
-        self._rest = _finishing(fps, longest, settings.smooth_s, between)
+        self._gaps = GapFiller(_whole_frames(longest, fps), between)
+        self._rest = Chain(self._gaps, Smoother(settings.smooth_s * fps))
 
     def push(self, number: int, detections: Boxes, sight: Sight = BLIND) -> list[Numbered]:
         """Link the next frame.
@@ -84,6 +85,7 @@ class LinkStream:
             As `push`.
         """
         if self._backfill:
+            self._gaps.pass_on(number)
             self._held.append((number, Boxes.empty(), np.empty(0, np.intp)))
             return []
         last, ltwh = self._last, self._machine.expected(number)
@@ -134,10 +136,8 @@ def link_stream(
     yield from stream.finish()
 
 
-def _finishing(fps: float, longest_s: float, smooth_s: float, detect_step: int = 1) -> Chain:
-    """Stages that fill gaps of up to `longest_s` and smooth."""
-    gaps = GapFiller(math.floor(longest_s * fps + 1e-6), detect_step)
-    return Chain(gaps, Smoother(smooth_s * fps))
+def _whole_frames(seconds: float, fps: float) -> int:
+    return math.floor(seconds * fps + 1e-6)
 
 
 def _settled(held: deque[Held]) -> Boxes:
@@ -204,8 +204,8 @@ def finish_offline(
         Boxes of the tracks ordered by frame, then id.
     """
     joined = join_tracks(tracks, fps=fps, settings=offline)
-    longest = max(offline.join_gap_s, settings.max_gap_s)
-    stages = _finishing(fps, longest, settings.smooth_s)
+    longest = _whole_frames(max(offline.join_gap_s, settings.max_gap_s), fps)
+    stages = Chain(GapFiller(longest), Smoother(settings.smooth_s * fps))
     return Boxes.concatenate([rows for _, rows in run(stages, joined.by_frame(length))])
 
 

@@ -45,15 +45,33 @@ def test_only_gaps_up_to_the_limit_are_filled():
     assert filled(walk, longest=3).frame.tolist() == list(range(1, 9))
 
 
+def looking(longest, step, passed):
+    """A filler that knows which frames nobody looks at."""
+    filler = GapFiller(longest, detect_step=step)
+    for number in passed:
+        filler.pass_on(number)
+    return filler
+
+
 def test_between_two_spaced_a_box_is_as_sure_as_both_and_a_missed_look_is_a_gap():
     walk = track([1, 4, 10, 13]).with_columns(score=[0.3, 0.9, 0.9, 0.6])
-    frames = run(GapFiller(0, detect_step=3), walk.by_frame(13))
+    passed = [2, 3, 5, 6, 8, 9, 11, 12]
+    frames = run(looking(0, 3, passed), walk.by_frame(13))
     rows = Boxes.concatenate([boxes for _, boxes in frames])
     assert rows.frame.tolist() == [1, 2, 3, 4, 10, 11, 12, 13]
     npt.assert_allclose(rows.score, [0.3, 0.5, 0.7, 0.9, 0.9, 0.8, 0.7, 0.6], rtol=1e-6)
-    frames = run(GapFiller(5, detect_step=3), walk.by_frame(13))
+    frames = run(looking(5, 3, passed), walk.by_frame(13))
     rows = Boxes.concatenate([boxes for _, boxes in frames])
     npt.assert_allclose(rows.score[4:9], FILLED_SCORE)
+
+
+def test_nobody_is_missed_between_looks_that_come_late():
+    walk = track(
+        [1, 6, 8, 15]
+    )  # what is left of a live stream that is too fast: every second number
+    stream = [(k, walk.at(k)) for k in (1, 2, 6, 7, 8, 9, 15)]
+    rows = dict(run(looking(0, 2, [2, 7, 9]), stream))
+    npt.assert_allclose([float(rows[k].score[0]) for k in (2, 7, 9)], 0.9, rtol=1e-6)
 
 
 def test_tracks_are_filled_each_for_itself():
