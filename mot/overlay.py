@@ -75,7 +75,8 @@ class Overlay:
 class OverlayWriter:
     """Encodes the pictures of an `Overlay` as they come; a context manager.
 
-    The video has the size of the first frame that is written, whatever the original's.
+    The video has the size of the first frame that is written, whatever the original's, and shows
+    each for as long as it lasted: a live stream loses some.
 
     Args:
         path: the mp4 file; it is playable at any moment.
@@ -94,18 +95,24 @@ class OverlayWriter:
         lines: list[Line] | None = None,
     ) -> None:
         self.path = path
-        self._fps = footage.fps / footage.step
+        self._fps, self._step = footage.fps / footage.step, footage.step
         self._overlay = Overlay(footage, zones, lines)
         self._video: VideoWriter | None = None
+        self._first = 0
 
     def write(
-        self, image: Image, tracks: Boxes, density: npt.NDArray[np.float32] | None = None
+        self,
+        number: int,
+        image: Image,
+        tracks: Boxes,
+        density: npt.NDArray[np.float32] | None = None,
     ) -> None:
-        """Add the next frame; see `Overlay.draw`."""
+        """Add the frame of this number, which comes after those before; see `Overlay.draw`."""
         if self._video is None:
             height, width = image.shape[:2]
-            self._video = VideoWriter(self.path, self._fps, (height, width))
-        self._video.write(self._overlay.draw(image, tracks, density))
+            self._video, self._first = VideoWriter(self.path, self._fps, (height, width)), number
+        place = (number - self._first) // self._step
+        self._video.write(self._overlay.draw(image, tracks, density), place)
 
     def close(self) -> None:
         """Finish the file."""

@@ -67,7 +67,7 @@ class VideoWriter:
             raise InputError("crf", f"0 to {LARGEST_CRF}", crf, "choose a quality in this range")
         self.path = Path(path)
         self.size_hw = (int(size_hw[0]), int(size_hw[1]))
-        self.frames = 0
+        self.frames = self._place = 0
         self._file: FragmentFile | None = None
         if seekable:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,11 +104,12 @@ class VideoWriter:
         stream.options = options
         return stream
 
-    def write(self, rgb: Image) -> None:
+    def write(self, rgb: Image, place: int | None = None) -> None:
         """Encode one frame.
 
         Args:
             rgb: uint8 (H, W, 3) of the writer's size.
+            place: when it is shown, in frames from the first, later than those before; None = next.
 
         Raises:
             InputError: another shape or type.
@@ -122,9 +123,9 @@ class VideoWriter:
         if down or right:
             rgb = cv2.copyMakeBorder(rgb, 0, down, 0, right, cv2.BORDER_REPLICATE)
         frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
-        frame.pts = self.frames
+        frame.pts = self._place if place is None else place
         self._container.mux(self._stream.encode(frame))
-        self.frames += 1
+        self._place, self.frames = frame.pts + 1, self.frames + 1
 
     def close(self) -> None:
         """Write what the encoder still holds and close the file; closing twice is harmless."""

@@ -94,7 +94,7 @@ def follow_sequence(
                 tracks = [Boxes.concatenate(tracks)]
             counts.append(item.prediction.count)
             if overlay:
-                overlay.write(image, item.tracks, density)
+                overlay.write(item.frame, image, item.tracks, density)
             if preview:
                 preview.add(item.frame, image, density if has_density else None, item.tracks)
             bar.update()

@@ -29,7 +29,7 @@ def test_one_picture_per_frame_with_boxes_trails_and_density(scene, tmp_path):
     density[4, 7] = 1.0
     with OverlayWriter(tmp_path / "out.mp4", footage_of(open_sequence(scene))) as overlay:
         for number, image in enumerate(images(12), 1):
-            overlay.write(image, walker(number), density)
+            overlay.write(number, image, walker(number), density)
             assert (image == 40).all()
     frames = decoded(tmp_path / "out.mp4")
     assert len(frames) == 12 and frames[0].shape == (48, 64, 3)
@@ -42,7 +42,7 @@ def test_one_picture_per_frame_with_boxes_trails_and_density(scene, tmp_path):
 
 def test_boxes_are_scaled_to_the_images_that_come(scene, tmp_path):
     with OverlayWriter(tmp_path / "out.mp4", footage_of(open_sequence(scene))) as overlay:
-        overlay.write(images(1, (96, 128))[0], walker(10))
+        overlay.write(10, images(1, (96, 128))[0], walker(10))
     frame = decoded(tmp_path / "out.mp4")[0].astype(int)
     assert frame.shape == (96, 128, 3)
     assert abs(frame[50, 40] - 40).max() > 30  # left edge: x = 20 in the original
@@ -51,10 +51,20 @@ def test_boxes_are_scaled_to_the_images_that_come(scene, tmp_path):
 
 def test_frames_without_people_and_empty_density(scene, tmp_path):
     with OverlayWriter(tmp_path / "out.mp4", footage_of(open_sequence(scene))) as overlay:
-        for image in images(3):
-            overlay.write(image, Boxes.empty(), np.zeros((6, 8), np.float32))
+        for number, image in enumerate(images(3), 1):
+            overlay.write(number, image, Boxes.empty(), np.zeros((6, 8), np.float32))
     frames = decoded(tmp_path / "out.mp4")
     assert len(frames) == 3 and abs(frames[1].astype(int) - 40).max() < 6
+
+
+def test_frames_that_a_live_stream_has_lost_take_their_time(scene, tmp_path):
+    footage = replace(footage_of(open_sequence(scene)), fps=20.0, step=2)
+    with OverlayWriter(tmp_path / "out.mp4", footage) as overlay:
+        for number, image in zip([41, 43, 50, 52], images(4), strict=True):
+            overlay.write(number, image, Boxes.empty())
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        seconds = np.array([frame.time for frame in container.decode(video=0)])
+    np.testing.assert_allclose(seconds - seconds[0], [0, 0.1, 0.4, 0.5], atol=1e-3)
 
 
 @pytest.mark.parametrize("fps", [0.4, 25.0])
@@ -62,7 +72,7 @@ def test_memory_is_that_of_the_trails(scene, tmp_path, fps):
     footage = footage_of(replace(open_sequence(scene), fps=fps))
     with OverlayWriter(tmp_path / "out.mp4", footage) as overlay:
         for number, image in enumerate(images(60), 1):
-            overlay.write(image, walker(number))
+            overlay.write(number, image, walker(number))
         assert len(overlay._overlay._recent) == overlay._overlay.trail == max(1, round(2 * fps))
 
 
@@ -81,6 +91,6 @@ def test_what_was_written_plays_after_an_error(scene, tmp_path):
     overlay = OverlayWriter(tmp_path / "out.mp4", footage_of(open_sequence(scene)))
     with pytest.raises(KeyboardInterrupt), overlay:
         for number, image in enumerate(images(5), 1):
-            overlay.write(image, walker(number))
+            overlay.write(number, image, walker(number))
         raise KeyboardInterrupt
     assert len(decoded(tmp_path / "out.mp4")) == 5
