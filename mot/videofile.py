@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,13 @@ class _Index:
 
 
 def _index_packets(path: Path) -> _Index:
+    """The packets of a file, which is gone through once, unless it changes."""
+    facts = path.stat()
+    return _index_of(path, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _index_of(path: Path, size: int, changed_ns: int) -> _Index:
     """Go through the packets without decoding them.
 
     What comes before the first key frame, or is shown before it, does not decode: recordings that
