@@ -30,6 +30,7 @@ from mot.frames import stream_frames
 from mot.images import Image, read_image
 from mot.progress import progress_bar
 from mot.sequence import Sequence, data_root, find_sequence
+from mot.splits import recording_of
 from reid.crop_store import write_store
 from reid.crops import GALLERY, QUERY, TRAIN, crop_name, cut
 
@@ -77,8 +78,6 @@ class ExtractFlags:
         apart = self.h5 is None or Path(self.out).resolve() not in Path(self.h5).resolve().parents
         require("h5", apart, "a file outside of --out, which appears as a whole")
         require("seqs", bool(self.seqs), "at least one sequence")
-        twice = set(self.seqs) & set(self.test_seqs)
-        require("test_seqs", not twice, "sequences that --seqs does not name")
         require("size", len(self.size) == 2 and min(self.size) >= 16, "at least 16 16")
         for name in ("every_s", "pause_s"):
             require(name, getattr(self, name) >= 0, "0 or more seconds")
@@ -197,6 +196,21 @@ def cut_sequence(
             bar.update()
 
 
+def require_each_once(sequences: list[Sequence]) -> None:
+    """Refuse a recording that is named twice, if by two names: people would be on both sides.
+
+    Raises:
+        InputError: gives both names.
+    """
+    known: dict[str, str] = {}
+    for sequence in sequences:
+        recording = recording_of(sequence.name)
+        if recording in known:
+            expected, got = "each recording once", f"{known[recording]} and {sequence.name}"
+            raise InputError("--seqs and --test-seqs", expected, got, "leave one of them out")
+        known[recording] = sequence.name
+
+
 def extract(flags: ExtractFlags) -> list[Plan]:
     """Cut all crops and write them; folder and HDF5 file appear whole.
 
@@ -208,6 +222,7 @@ def extract(flags: ExtractFlags) -> list[Plan]:
         raise InputError(out, "a new folder", "one that is there", "use another --out")
     root = Path(flags.data) if flags.data else data_root()
     sequences = [find_sequence(name, root) for name in flags.seqs + flags.test_seqs]
+    require_each_once(sequences)
     rates = [sequence.require_fps() for sequence in sequences]
     chosen = [
         choose_rows(s.truth(), (s.height, s.width), fps, flags)

@@ -143,11 +143,15 @@ def test_folders_h5_and_contact_sheet(make_scene, tmp_path, capsys):
         (("--pause-s", 9, "--test-seqs", "street"), "--pause-s"),
         (("--min-height", 500, "--seqs", "street"), "nobody"),
         (("--h5", "OUT/crops.h5", "--seqs", "street"), "--h5: expected a file outside of --out"),
+        (("--seqs", "street", "--test-seqs", "street"), "got street and street"),
+        (("--seqs", "MOT17-09-SDP", "--test-seqs", "MOT17-09-DPM"), "got MOT17-09-SDP and MOT17"),
     ],
 )
 def test_nothing_to_cut_or_no_place_for_it(make_scene, tmp_path, capsys, changes, complaint):
     make_scene("data/street")
     make_scene("data/empty", frames=0)
+    for name in ("MOT17-09-SDP", "MOT17-09-DPM"):
+        make_scene(f"data/{name}")
     out = tmp_path / "crops"
     changes = [str(value).replace("OUT", str(out)) for value in changes]
     seqs = [] if "--seqs" in changes else ["--seqs", "empty"]
