@@ -284,7 +284,7 @@ def main() -> None:
     looks = "least looks a second, 0 = at every frame"
     parser.add_argument("--detect-fps", type=float, nargs="+", default=[LOOKS], help=looks)
     parser.add_argument("--online", action="store_true", help="ours links online, as ByteTrack")
-    parser.add_argument("--frames", type=int, default=150)
+    parser.add_argument("--frames", type=int, default=150, help="0 = all")
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 130)
@@ -296,15 +296,17 @@ def main() -> None:
         for detect_fps in args.detect_fps
     ]
     contestants += find_peers(args.peers, console)
+    length = open_video(args.video).length
+    frames = min(args.frames or length, length)
     processes = start(contestants, args.video, console)
     runs: dict[str, list[Run]] = {name: [] for name in processes}
     usable = [contestant for contestant in contestants if contestant.name in processes]
     for _ in range(args.repeats):
         for contestant in usable:
-            job = partial(follow, contestant, args.video, args.frames)
+            job = partial(follow, contestant, args.video, frames)
             runs[contestant.name].append(processes[contestant.name].submit(job).result())
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    title = f"{args.video.name}, {args.frames} frames, {os.cpu_count()} cores{load}"
+    title = f"{args.video.name}, {frames} frames, {os.cpu_count()} cores{load}"
     console.print(speed_table(runs, title))
     bars = (f"{bar:g} × {name}" for name, bar in BARS.items() if name in runs)
     print(f"bar: {' and '.join(bars) or 'none without peers'}")

@@ -20,6 +20,7 @@ from benchmarks.endtoend import Peer, find_peers
 from benchmarks.unseen import PLACES
 from mot.annotations import read_results
 from mot.errors import one_line_errors
+from mot.preprocessing import protocol_of
 from mot.scoring import SequenceScores, score_sequence
 from mot.sequence import Sequence, list_sequences, open_sequence
 
@@ -34,7 +35,13 @@ def scores_of(peer: Peer, sequence: Sequence, out: Path) -> SequenceScores:
         peer.follow(sequence.folder, 0, out)
         done.touch()
     tracks = read_results(result, length=sequence.length)
-    return score_sequence(sequence.truth(), tracks, length=sequence.length, name=sequence.name)
+    return score_sequence(
+        sequence.truth(),
+        tracks,
+        length=sequence.length,
+        name=sequence.name,
+        protocol=protocol_of(sequence.name),
+    )
 
 
 @one_line_errors

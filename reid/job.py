@@ -118,7 +118,8 @@ def margin_watch(
 ) -> Callable[[int, dict[str, Any], dict[str, float]], list[str]]:
     """Say once when the triplet loss stands where a collapsed embedder's stands.
 
-    With all features equal, each triplet's loss is the margin, or log 2 with a soft margin.
+    With all features equal, each triplet's loss is the margin, or log 2 with a soft margin. A loss
+    without weight says nothing.
     """
     stuck_at = settings.triplet_weight * (settings.margin or math.log(2))
     rows = 0
@@ -126,7 +127,7 @@ def margin_watch(
     def watch(step: int, sums: dict[str, Any], row: dict[str, float]) -> list[str]:
         nonlocal rows
         loss = row.get("triplet_loss", math.nan)
-        near = abs(loss - stuck_at) <= STUCK_NEAR * stuck_at
+        near = stuck_at > 0 and abs(loss - stuck_at) <= STUCK_NEAR * stuck_at
         rows = rows + 1 if near else 0
         if rows != STUCK_ROWS:
             return []
