@@ -1,11 +1,13 @@
-"""Files that appear whole or not at all: written under a temporary name, then renamed."""
+"""Files that appear whole or not at all, and over no other: a temporary name, then renamed."""
 
 import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from mot.errors import InputError
 
 
 @contextlib.contextmanager
@@ -59,3 +61,14 @@ def write_text(target: Path, text: str) -> None:
     """Write a whole text file atomically (UTF-8)."""
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def require_new(paths: Iterable[Path], remedy: str = "use another --out") -> None:
+    """Refuse to write over files that hold something; an empty one is left of a run that failed.
+
+    Raises:
+        InputError: names the first file that is in the way.
+    """
+    for path in paths:
+        if path.exists() and (path.is_dir() or path.stat().st_size):
+            raise InputError(path, "a new file or folder", "one that is there", remedy)

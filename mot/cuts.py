@@ -21,6 +21,12 @@ from mot.shapes import expect
 
 Axis = Literal["x", "y"]
 Line = npt.NDArray[np.float32]
+BRIGHTEST = 0.998  # share of a density's cells below the brightest shade: single peaks darken all
+
+
+def brightest(density: Line) -> float:
+    """The value of a density's lines (L, p) that is drawn brightest, as are those above it."""
+    return max(float(np.quantile(density, BRIGHTEST)), 1e-6)
 
 
 @dataclass(frozen=True)

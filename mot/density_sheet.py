@@ -20,7 +20,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from mot.annotations import considered
-from mot.atomic import atomic_path
+from mot.atomic import atomic_path, require_new
 from mot.chosen_frames import ChosenFrames, spread
 from mot.command_line import parse_flags
 from mot.density_files import DensityMaps, FloatMap
@@ -30,7 +30,6 @@ from mot.frames import stream_frames
 from mot.images import Image
 from mot.progress import progress_bar
 from mot.sequence import Sequence
-from mot.track_run import require_new
 
 SUFFIXES = (".png", ".jpg", ".pdf")
 WIDTH_INCHES = 7.6

@@ -19,13 +19,12 @@ from mot.analysis.rows import write_errors
 from mot.analysis.run_folder import SCORES, Scores, load_scene, open_scored, read_scores
 from mot.analysis.sheet import write_sheet
 from mot.analysis.tables import markdown_of, print_tables
-from mot.atomic import write_text
+from mot.atomic import require_new, write_text
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors, require_setting
 from mot.progress import progress_bar
 from mot.report.table import terminal
 from mot.sequence import Sequence
-from mot.track_run import require_new
 
 MOST = 200  # frames on a sheet, so that it fits into a JPEG
 

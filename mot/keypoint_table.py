@@ -21,7 +21,7 @@ import tyro
 from rich import box
 from rich.table import Table
 
-from mot.atomic import write_text
+from mot.atomic import require_new, write_text
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
 from mot.formats.keypoints_json import KeypointFile, read_keypoints
@@ -32,7 +32,6 @@ from mot.report.table import terminal
 from mot.scene_settings import SceneSettings
 from mot.stage import render_scene
 from mot.synthetic import scene_settings
-from mot.track_run import require_new
 from mot.walker import COCO_JOINTS
 
 SPLIT = "val"

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from mot.atomic import atomic_path
 from mot.boxes import Boxes
+from mot.cuts import Line, brightest
 from mot.draw import colours_of
 
 PAGE_INCHES = (7.6, 9.6)  # as much of a page as a picture takes
@@ -26,8 +27,6 @@ TITLE_CHARACTERS = 115  # of a line
 NAMED = 30  # tracks up to which each is named where it begins
 NEAR_EDGE = 0.95  # share of the width from which on names stand to the left
 FAINT = 0.35
-BRIGHTEST = 0.998  # share of the density's cells below the brightest shade: single peaks darken all
-Line = npt.NDArray[np.float32]
 
 OUTLINE = [patheffects.withStroke(linewidth=1.9, foreground="black", alpha=0.55)]
 
@@ -125,8 +124,7 @@ def _show(axes: Axes, picture: SlicePicture, values: npt.NDArray[Any], **style: 
 def _show_density(axes: Axes, picture: SlicePicture, density: Line) -> None:
     """Draw the density with its scale."""
     people = _per_100_px(picture, density)
-    brightest = max(float(np.quantile(people, BRIGHTEST)), 1e-6)
-    image = _show(axes, picture, people, cmap="inferno", vmin=0, vmax=brightest)
+    image = _show(axes, picture, people, cmap="inferno", vmin=0, vmax=brightest(people))
     down = picture.axis == "x"
     bar = axes.figure.colorbar(
         image, ax=axes, location="bottom" if down else "right", pad=0.02, extend="max"

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mot.annotations import considered, read_results
+from mot.atomic import require_new
 from mot.boxes import Boxes
 from mot.chosen_frames import ChosenFrames
 from mot.command_line import parse_flags
@@ -28,7 +29,6 @@ from mot.progress import progress_bar
 from mot.sequence import Sequence
 from mot.shapes import expect
 from mot.slice_picture import SlicePicture, draw_slices
-from mot.track_run import require_new
 
 MOST_LINES = 2000  # more than a picture of a page can show; a longer video is averaged down to it
 SUFFIXES = (".png", ".jpg", ".pdf", ".svg")

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mot.annotations import considered
-from mot.atomic import write_text
+from mot.atomic import require_new, write_text
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
 from mot.measures import QUANTITIES, SPEED_S, Measured, People
@@ -28,7 +28,6 @@ from mot.progress import progress_bar
 from mot.sequence import Sequence, data_root, find_sequence, list_sequences, open_sequence
 from mot.sources import find_sources
 from mot.statistics_picture import draw_statistics
-from mot.track_run import require_new
 
 SUFFIXES = (".png", ".jpg", ".pdf", ".svg")
 ALL = "ALL"

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from mot.annotations import read_results
-from mot.atomic import atomic_path
+from mot.atomic import atomic_path, require_new
 from mot.boxes import Boxes
 from mot.errors import InputError
 
@@ -78,17 +78,6 @@ class Totals:
             row["max_density"] = round(self.densest, 3)
         row["frames_per_second"] = round(self.frames / max(self.work_s, 1e-9), 2)
         return row
-
-
-def require_new(paths: Iterable[Path], remedy: str = "use another --out") -> None:
-    """Refuse to write over files that hold something; an empty one is left of a run that failed.
-
-    Raises:
-        InputError: names the first file that is in the way.
-    """
-    for path in paths:
-        if path.exists() and (path.is_dir() or path.stat().st_size):
-            raise InputError(path, "a new file", "one that is there", remedy)
 
 
 class StateFile:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from mot.annotations import considered, read_results
-from mot.atomic import atomic_path
+from mot.atomic import atomic_path, require_new
 from mot.chosen_frames import ChosenFrames, spread
 from mot.command_line import parse_flags
 from mot.draw import draw_boxes, draw_text, draw_trails, mosaic
@@ -27,7 +27,6 @@ from mot.images import Image
 from mot.progress import progress_bar
 from mot.sequence import Sequence
 from mot.timeline import Panel, draw_timeline
-from mot.track_run import require_new
 from mot.video import VideoWriter
 
 DEFAULT_FPS = 25.0  # for playing only: a folder of images may not know its rate

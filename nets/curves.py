@@ -16,10 +16,9 @@ from typing import Any
 import pandas as pd
 import tyro
 
-from mot.atomic import atomic_path
+from mot.atomic import atomic_path, require_new
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
-from mot.track_run import require_new
 
 LOG = "log.csv"
 NEEDED = ("step", "loss", "grad_norm", "lr")  # what every log has

@@ -18,14 +18,13 @@ import numpy.typing as npt
 from rich import box
 from rich.table import Table
 
-from mot.atomic import write_text
+from mot.atomic import require_new, write_text
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
 from mot.keypoints import HIDDEN, SEEN, Keypoints
 from mot.pck import SHARE, SIZES, correct_points, rate
 from mot.progress import progress_bar
 from mot.report.table import terminal
-from mot.track_run import require_new
 from nets.pose_crops import PoseSource, person_clip, usable
 from nets.pose_data import PoseDataSettings, pose_sources
 from nets.pose_predict import PoseNet

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -118,12 +117,6 @@ def folder_name(name: str, where: object, say: Say) -> str:
     if fit != name:
         say(f"{where}: '{name}' becomes {fit}")
     return fit
-
-
-def require_new(path: Path) -> None:
-    """Raise an InputError where something is there already."""
-    if path.exists():
-        raise InputError(path, "a place that is still free", "one that is taken", "choose another")
 
 
 class Row(NamedTuple):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mot.annotations import CLASSES, EXACT_INTEGERS
-from mot.atomic import atomic_path
+from mot.atomic import atomic_path, require_new
 from mot.boxes import NO_ID, PEDESTRIAN, Boxes
 from mot.errors import InputError
 from mot.formats.annotated import (
@@ -23,7 +23,6 @@ from mot.formats.annotated import (
     Say,
     class_name,
     folder_name,
-    require_new,
     to_boxes,
 )
 from mot.formats.entries import (
@@ -207,7 +206,7 @@ def write(target: Path, sequences: Sequence[Annotated], say: Say) -> None:
     """
     if target.suffix.lower() != ".json":
         raise InputError(target, "a file ending in .json", target.name, "name it so")
-    require_new(target)
+    require_new([target], "choose another")
     tables = _tables(sequences)
     with atomic_path(target) as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump(tables, file, ensure_ascii=False, separators=(",", ":"))

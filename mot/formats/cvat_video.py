@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from mot.annotations import EXACT_INTEGERS
-from mot.atomic import atomic_path
+from mot.atomic import atomic_path, require_new
 from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.formats.annotated import (
@@ -25,7 +25,6 @@ from mot.formats.annotated import (
     Say,
     class_name,
     folder_name,
-    require_new,
     to_boxes,
 )
 
@@ -238,7 +237,7 @@ def write(target: Path, sequences: Sequence[Annotated], say: Say) -> None:
         )
     files = [(target if single else target / f"{s.name}{SUFFIX}", s) for s in sequences]
     for path, _ in files:
-        require_new(path)
+        require_new([path], "choose another")
     for path, sequence in files:
         with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             file.writelines(_lines(_with_ids(sequence, path, say)))

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from mot.atomic import atomic_path
+from mot.atomic import atomic_path, require_new
 from mot.boxes import NO_ID
 from mot.errors import InputError
-from mot.formats.annotated import Say, require_new
+from mot.formats.annotated import Say
 from mot.formats.entries import (
     Entry,
     is_number,
@@ -225,7 +225,7 @@ def write_keypoints(
     """
     if path.suffix.lower() != ".json":
         raise InputError(path, "a file ending in .json", path.name, "name it so")
-    require_new(path)
+    require_new([path], "choose another")
     missing = sorted(set(keypoints.frame.tolist()) - set(images))
     if missing:
         raise InputError(path, "a file name for each frame", f"none of frame {missing[0]}", "add")

@@ -6,9 +6,9 @@ from collections.abc import Sequence as Several
 from pathlib import Path
 
 from mot.annotations import WORLD_COORDINATES, considered, detection_rows, truth_rows
-from mot.atomic import atomic_path, write_text
+from mot.atomic import atomic_path, require_new, write_text
 from mot.errors import InputError
-from mot.formats.annotated import Annotated, Hints, Say, require_new
+from mot.formats.annotated import Annotated, Hints, Say
 from mot.seqinfo import SEQINFO, seqinfo_text
 from mot.sequence import Sequence, list_sequences, open_sequence
 
@@ -60,7 +60,7 @@ def write(target: Path, sequences: Several[Annotated], say: Say) -> None:
     """
     plans = [(target / s.name / _file_of(s), s) for s in sequences]
     for path, sequence in plans:
-        require_new(path)
+        require_new([path], "choose another")
         _require_ids(sequence)
         if (target / sequence.name / SEQINFO).is_file():
             _require_same(open_sequence(target / sequence.name), sequence)
@@ -113,7 +113,7 @@ def _require_same(there: Sequence, sequence: Annotated) -> None:
 def _require_no_files(folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         return
-    require_new(folder)
+    require_new([folder], "choose another")
 
 
 def _seqinfo(sequence: Annotated) -> str:

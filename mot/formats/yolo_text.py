@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from mot.annotations import CLASSES
-from mot.atomic import atomic_path
+from mot.atomic import atomic_path, require_new
 from mot.boxes import NO_ID, PEDESTRIAN, Boxes
 from mot.errors import InputError
 from mot.formats.annotated import (
@@ -24,7 +24,6 @@ from mot.formats.annotated import (
     Say,
     class_name,
     folder_name,
-    require_new,
     to_boxes,
 )
 from mot.images import image_size
@@ -205,7 +204,7 @@ def write(target: Path, sequences: Sequence[Annotated], say: Say) -> None:
     Raises:
         InputError: the target is there already.
     """
-    require_new(target)
+    require_new([target], "choose another")
     boxes = Boxes.concatenate([sequence.boxes for sequence in sequences])
     has_scores = bool(((boxes.score != 0) & (boxes.score != 1)).any())
     extra = sorted({int(c) for c in boxes.cls.tolist()} - set(CLASSES))

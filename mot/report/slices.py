@@ -14,13 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mot.boxes import Boxes
-from mot.cuts import Axis, Crossings, Cut, Line, means_of
+from mot.cuts import Axis, Crossings, Cut, Line, brightest, means_of
 from mot.draw import colours_of
 from mot.images import Image
 from mot.report.gallery import data_url
 
 MOST_LINES = 600  # what a page shows of a length of time
-BRIGHTEST = 0.998  # share of the density's cells below the brightest shade: single peaks darken all
 AXES: tuple[Axis, Axis] = ("x", "y")
 
 
@@ -201,8 +200,7 @@ def _view(title: str, lines: Image, axis: str, extent: float) -> SliceView:
 
 def _shades(density: Line) -> Image:
     """People per cell (L, p) in colours, uint8 (L, p, 3)."""
-    brightest = max(float(np.quantile(density, BRIGHTEST)), 1e-6)
-    level = np.rint(255 * np.clip(density / brightest, 0, 1)).astype(np.uint8)
+    level = np.rint(255 * np.clip(density / brightest(density), 0, 1)).astype(np.uint8)
     coloured = cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)[:, :, ::-1]
     # Enlarged, for JPEG would smear single cells.
     return np.asarray(np.repeat(coloured, 4, axis=1), np.uint8)

@@ -69,7 +69,7 @@ def test_files_come_back_as_they_went(tmp_path):
     np.testing.assert_allclose(back.xy, people.xy, atol=0.006)
     for name in ("frame", "id", "visibility"):
         assert (getattr(back, name) == getattr(people, name)).all()
-    with pytest.raises(InputError, match="still free"):
+    with pytest.raises(InputError, match="a new file"):
         write_keypoints(tmp_path / "k.json", people, names, (100, 100))
 
 
