@@ -16,7 +16,7 @@ if __name__ == "__main__":
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mot.batch import Batch, follow_each
+from mot.analysis.run_folder import SCORES
+from mot.atomic import require_new
+from mot.batch import Batch, follow_each, require_free_names
 from mot.command_line import parse_flags, plain_settings
 from mot.errors import InputError, one_line_errors, require_setting
 from mot.parallel import ParallelSettings, run_all
@@ -45,7 +47,6 @@ from mot.track_run import (
     StateFile,
     TrackedVideo,
     read_summary,
-    require_new,
 )
 from nets.predict import Predictor, PredictSettings, load_net, open_predictor
 from nets.shipped import default_weights
@@ -60,7 +61,6 @@ from reid.sequence_run import (
 )
 
 DETECTIONS = ("net", "public")
-SCORES = "scores.json"
 # Results do not depend on these; one sequence's not on the others.
 PLACES = ("seq", "data", "out", "scenes", "report", "resume", "parallel")
 
@@ -208,13 +208,18 @@ class Task:
 def evaluate_all(flags: EvalFlags) -> list[ScoredSequence]:
     """Follow and score all sequences, write scores.json and report.html."""
     out = Path(flags.out)
+    for loaded in (predictor_for, choose_embedder):
+        loaded.cache_clear()  # an earlier call's, whose file may have changed since
     if (out / SCORES).exists() and not flags.resume:
         raise InputError(out, "a new run folder", "one with scores", IN_THE_WAY)
     linker_settings(flags.linker, online=flags.online)
     sequences = find_sequences(flags)
-    if len(sequences) > 1 and flags.detections == "net":  # one line says what all would
+    if len(sequences) == 1:  # which is followed here, whatever is said of workers
+        flags = replace(flags, parallel=ParallelSettings())
+    elif flags.detections == "net":  # one line says what all would
         load_net(flags.weights or default_weights(rendered=set(flags.seq) == {RENDERED}))
         choose_embedder(flags.embedder)
+    require_free_names((s.name for s in sequences), [SCORES], "sequence")
     if not flags.resume:
         paths = (out / f"{s.name}{end}" for s in sequences for end in endings(flags))
         require_new(paths, IN_THE_WAY)

@@ -25,7 +25,7 @@ import tyro
 from mot.batch import Batch, follow_each
 from mot.command_line import parse_flags, plain_settings
 from mot.counting import Counter, Line, Zone, parse_line, parse_zone, require_inside
-from mot.density_files import DensityFiles
+from mot.density_files import DensityFiles, require_kind
 from mot.errors import InputError, one_line_errors
 from mot.footage import Footage
 from mot.live import interrupt_ends
@@ -96,6 +96,10 @@ class TrackFlags:
     parallel: ParallelSettings = field(default_factory=ParallelSettings)
     predict: PredictSettings = field(default_factory=PredictSettings)
 
+    def __post_init__(self) -> None:
+        if self.density is not None:
+            require_kind(self.density)
+
 
 def track(*sources: str | Path, **settings: Any) -> list[TrackedVideo]:
     """Follow people through videos; the command line as a function.
@@ -124,6 +128,8 @@ def track(*sources: str | Path, **settings: Any) -> list[TrackedVideo]:
 
 def track_all(flags: TrackFlags) -> list[TrackedVideo]:
     """Follow all sources: one here, several in a batch."""
+    for loaded in (_predictor, choose_embedder):
+        loaded.cache_clear()  # an earlier call's, whose file may have changed since
     sources = find_sources(flags.sources)
     if not sources:
         raise InputError("sources", "a video to follow", "none", "name one")
@@ -133,6 +139,8 @@ def track_all(flags: TrackFlags) -> list[TrackedVideo]:
         raise InputError(flag, "one source", f"{len(sources)}", "leave it out, or name one source")
     if several:
         check_settings(flags)
+    else:  # which is followed here, whatever is said of workers
+        flags = replace(flags, parallel=ParallelSettings())
     tasks = {source.name: (flags, source) for source in sources}
     words = {source.name: source.word for source in sources}
     batch = partial(Batch, Path(flags.out), words, resume=flags.resume)
@@ -187,8 +195,7 @@ class Run:
         self.flags, self.source, self.footage, self.states = flags, source, footage, states
         self.out = Path(flags.out)
         zones, lines = marks_of(flags)
-        for marks in (zones, lines):
-            require_inside(marks, footage.width, footage.height)
+        require_inside([*zones, *lines], footage.width, footage.height)
         self.counter, self.totals = Counter(zones, lines, footage.fps), Totals()
         self.linker = linker_settings(flags.linker, online=flags.online)
         self.sizes: dict[str, int] | None = None
@@ -215,12 +222,12 @@ class Run:
         """Follow everybody to the end, writing as it goes."""
         flags, footage, before_s = self.flags, self.footage, self.totals.work_s
         counter = self.counter
-        self.states.begin()
         with ExitStack() as stack:
+            window = stack.enter_context(Window(footage.name)) if flags.show else None
+            self.states.begin()
             files = TrackFiles(self.out, footage.name, counter, self.sizes)
             stack.enter_context(files)
             overlay = stack.enter_context(self._overlay_writer()) if flags.video else None
-            window = stack.enter_context(Window(footage.name)) if flags.show else None
             picture = Overlay(footage, counter.zones, counter.lines) if window else None
             folder = self.out / f"{footage.name}-density"
             maps = DensityFiles(folder, flags.density) if flags.density else None
@@ -240,13 +247,14 @@ class Run:
                 self.totals.add(item.seconds, item.tracks, item.density_count)
                 if maps:
                     maps.write(item.frame, item.prediction.density)
+                image, tracks, density = _picture_of(item)
                 if overlay:
-                    overlay.write(*_picture_of(item))
-                if window and picture and not window.show(picture.draw(*_picture_of(item))):
-                    break
+                    overlay.write(item.frame, image, tracks, density)
                 if preview:
-                    image, tracks, density = _picture_of(item)
                     preview.add(item.frame, image, density, tracks)
+                if window and picture and not window.show(picture.draw(image, tracks, density)):
+                    self.follower.end()
+                    window = None  # what is still on its way is written, but not waited for
                 self.totals.work_s = before_s + time.monotonic() - start
                 self.states.save_now_and_then(lambda: self._state(files, preview))
                 bar.set_postfix(people=len(item.tracks), refresh=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,6 +58,19 @@ def follow_each(
     return batch().run(function, tasks, settings)
 
 
+def require_free_names(names: Iterable[str], files: Iterable[str], unit: str) -> None:
+    """Refuse videos whose own files would be those of the whole run.
+
+    Raises:
+        InputError: names the first such.
+    """
+    taken = {Path(file).stem for file in files}
+    name = next((name for name in names if name in taken), None)
+    if name is not None:
+        got, remedy = f"{name}, as a file of the run is called", f"rename the {unit}"
+        raise InputError(f"name of a {unit}", "one that no other file has", got, remedy)
+
+
 class Batch:
     """Several videos that are followed into one folder.
 
@@ -68,7 +81,8 @@ class Batch:
         unit: what they are called, in the singular.
 
     Raises:
-        InputError: a batch is there and is not to be gone on with, or holds other videos.
+        InputError: a batch is there and is not to be gone on with, or holds other videos; a video
+            bears the name of one of its files.
     """
 
     def __init__(
@@ -78,6 +92,7 @@ class Batch:
         self._entries = {
             name: {"source": word, "status": "waiting"} for name, word in sources.items()
         }
+        require_free_names(sources, (MANIFEST, TABLE), unit)
         path = out / MANIFEST
         if path.exists() and not resume:
             raise InputError(path, "a new folder", "a batch", IN_THE_WAY)

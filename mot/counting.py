@@ -7,6 +7,7 @@ once, not with every frame.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,8 +105,10 @@ def _parse(flag: str, text: str, default: str) -> tuple[str, Points]:
     return name or default, values.reshape(-1, 2)
 
 
-def require_inside(marks: list[Zone] | list[Line], width: int, height: int) -> None:
+def require_inside(marks: Iterable[Zone | Line], width: int, height: int) -> None:
     """Refuse zones and lines that lie wholly outside the frame, and names given twice.
+
+    A zone and a line must differ in name as well, for totals are known by it.
 
     Raises:
         InputError: names the first such.

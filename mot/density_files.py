@@ -52,6 +52,16 @@ MENU: dict[str, Callable[[Path, FloatMap], None]] = {"npy": save_npy, "h5": save
 READERS: dict[str, Callable[[Path], Any]] = {"npy": load_npy, "h5": load_h5}
 
 
+def require_kind(kind: str) -> None:
+    """Refuse a kind of file that is not on the `MENU`.
+
+    Raises:
+        InputError: names those that are.
+    """
+    if kind not in MENU:
+        raise InputError("--density", f"one of {', '.join(MENU)}", kind, "choose one")
+
+
 class DensityFiles:
     """Writes one file for each frame, each as a whole.
 
@@ -64,8 +74,7 @@ class DensityFiles:
     """
 
     def __init__(self, folder: Path, kind: str) -> None:
-        if kind not in MENU:
-            raise InputError("--density", f"one of {', '.join(MENU)}", kind, "choose one")
+        require_kind(kind)
         self._folder, self._kind = folder, kind
 
     def write(self, frame: int, density: FloatMap) -> None:

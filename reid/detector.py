@@ -121,14 +121,18 @@ class Spaced:
 
         def chosen() -> Iterator[tuple[int, Image]]:
             due = 0  # number from which on the next frame is looked at
+            held: tuple[int, Image] | None = None  # the next may be the last
             for frame in frames:
+                if held:
+                    passed.append(held)
+                    held = None
                 if frame[0] < due:
-                    passed.append(frame)
+                    held = frame
                 else:
                     due = frame[0] + self._step * self._every
                     yield frame
-            if passed and passed[-1][0] > due - self._step * self._every:
-                yield passed.pop()
+            if held:
+                yield held
 
         last: Prediction | None = None
 

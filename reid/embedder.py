@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -164,8 +164,11 @@ def load_embedder(path: Path | str | None = None) -> Embedder:
     return net.eval()
 
 
+@lru_cache(maxsize=1)
 def choose_embedder(name: str) -> Embedder | None:
     """Embedder for a linker: none, auto (the one that ships) or a weights file.
+
+    The same for the same name, until the cache is cleared: videos of a batch share it.
 
     Raises:
         InputError: as `load_embedder`.

@@ -84,6 +84,7 @@ class Follower:
             self._stream, self._looker.camera = state["stream"], state["camera"]
             self._linked, self._given = state["linked"], state["given"]
             self._ready = state["ready"]
+        self._ended = False
         self._waiting: dict[int, Prediction] = {}
         self._failure: InputError | None = None
 
@@ -97,10 +98,11 @@ class Follower:
             "ready": self._ready,
         }
 
-    @property
-    def given(self) -> int:
-        """Frames that have been given out, those of an earlier run included."""
-        return self._given
+    def end(self) -> None:
+        """Take no more frames; those that have been taken still come out."""
+        self._ended = True
+        if self._footage.end:
+            self._footage.end()
 
     def __iter__(self) -> Iterator[Followed]:
         footage = self._footage
@@ -122,7 +124,10 @@ class Follower:
         footage, detector = self._footage, self._detector
         first = 1 + self._spaced.restart(self._given) * footage.step
         try:
-            yield from footage.read(detector.input_size(footage.size_hw), first)
+            for frame in footage.read(detector.input_size(footage.size_hw), first):
+                if self._ended:
+                    return
+                yield frame
         except InputError as error:
             self._failure = error
 

@@ -14,6 +14,7 @@ import torch
 
 import eval as evaluation
 from mot.annotations import ResultWriter, read_results
+from mot.errors import InputError
 from mot.sequence import open_sequence, open_video
 from nets.menu import build_net
 from nets.predict import PredictSettings
@@ -282,6 +283,15 @@ def test_rendered_scenes_are_made_where_the_data_is(tiny_weights, tmp_path, monk
     out = tmp_path / "run"
     assert run("--seq", "synthetic", "--scenes", 2, "--out", out, data=tmp_path) is None
     assert (out / "synthetic-test-0001.txt").is_file()
+
+
+def test_a_sequence_is_not_called_like_the_scores(make_scene, tiny_weights, tmp_path):
+    make_scene("data/scores")
+    with pytest.raises(InputError, match="scores, as a file of the run is called"):
+        evaluation.evaluate(
+            "scores", data=tmp_path / "data", out=tmp_path / "run", weights=tiny_weights
+        )
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_function_in_its_docstring(data, tiny_weights, tmp_path):

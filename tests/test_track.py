@@ -19,6 +19,7 @@ import pytest
 import track as tracking
 from mot.annotations import read_results
 from mot.track_files import TrackFiles
+from mot.window import Window
 from nets.predict import PredictSettings
 from tests.conftest import FPS, FRAMES, complaint, write_images, write_video
 
@@ -288,6 +289,7 @@ def test_the_function_in_its_docstring(video, tiny_weights, tmp_path):
         (["--line", "1,1"], "--line"),
         (["--density", "png"], "--density"),
         (["--show"], "--show"),
+        (["--zone", "door=5,5,9,5,9,9", "--line", "door=1,1,9,9"], "names that differ, got door"),
     ],
 )
 def test_settings_that_cannot_be(
@@ -297,6 +299,48 @@ def test_settings_that_cannot_be(
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert run(video, *arguments, "--out", tmp_path / "run", weights=tiny_weights) == 2
     assert message in complaint(capsys)
+    assert not (tmp_path / "run").exists() or not list((tmp_path / "run").iterdir())
+
+
+def test_who_quits_the_window_has_all_that_was_shown(video, tiny_weights, tmp_path, monkeypatch):
+    class ClosedAtThe(Window):
+        def __init__(self, title):
+            self.shown = 0
+
+        def show(self, rgb):
+            self.shown += 1
+            return self.shown < 8
+
+        def close(self):
+            assert self.shown == 8
+
+    monkeypatch.setattr(tracking, "Window", ClosedAtThe)
+    assert run(video, "--show", "--out", tmp_path / "run", weights=tiny_weights) is None
+    counts = pd.read_csv(tmp_path / "run" / "street.counts.csv")
+    assert counts.frame.tolist() == list(range(1, len(counts) + 1)) and 8 <= len(counts) <= 20
+    summary = json.loads((tmp_path / "run" / "street.json").read_text())
+    assert summary["frames"] == len(counts)
+    scene, _ = scene_of(tmp_path / "run" / "street.html")
+    assert scene["frames"][-1] >= 8
+
+
+def test_a_batch_leaves_its_own_files_their_names(tiny_weights, tmp_path, capsys):
+    for name in ("summary", "street"):
+        write_video(tmp_path / "videos" / f"{name}.mp4", 5)
+    assert run(tmp_path / "videos", "--out", tmp_path / "run", weights=tiny_weights) == 2
+    assert "summary, as a file of the run is called" in complaint(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_videos_of_a_batch_share_net_and_embedder(tiny_weights, tmp_path, monkeypatch):
+    loaded = []
+    monkeypatch.setattr("reid.embedder.load_embedder", lambda path: loaded.append(path))
+    for name in "ab":
+        write_video(tmp_path / "videos" / f"{name}.mp4", 5)
+    given = {"weights": str(tiny_weights), "predict": PredictSettings(backend="torch", amp="off")}
+    for out in ("one", "two"):  # a later call reads the file anew
+        tracking.track(tmp_path / "videos", out=tmp_path / out, **given)
+    assert len(loaded) == 2
 
 
 def scene_of(page):
