@@ -6,8 +6,9 @@ python train.py --config recipes/footfall-m-base.yaml --data DIR --out runs/real
 
 from __future__ import annotations
 
+import argparse
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mot.command_line import parse_flags
@@ -31,14 +32,25 @@ class TrainFlags:
 
 def read_flags(arguments: list[str]) -> TrainFlags:
     """Parse flags over the recipe that --config names, or the run's own with --resume, if any."""
-    flags = parse_flags(TrainFlags, arguments)
-    recipe = flags.config
-    if recipe is None and flags.resume and (Path(flags.out) / CONFIG).is_file():
-        recipe = str(Path(flags.out) / CONFIG)
-    if recipe is None:
-        return flags
-    default = replace(flags, settings=load_recipe(Path(recipe)))
+    recipe = recipe_of(arguments)
+    default = TrainFlags(settings=load_recipe(recipe)) if recipe else None
     return parse_flags(TrainFlags, arguments, default=default)
+
+
+def recipe_of(arguments: list[str]) -> Path | None:
+    """The recipe that the flags are laid over; only with it can the others be judged."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config")
+    parser.add_argument("--out", default=TrainFlags.out)
+    parser.add_argument("--resume", action=argparse.BooleanOptionalAction, default=False)
+    try:
+        flags, _ = parser.parse_known_args(arguments)
+    except argparse.ArgumentError:  # a flag without its value, as the whole parse will say
+        return None
+    if flags.config not in (None, "None"):
+        return Path(flags.config)
+    own = Path(flags.out) / CONFIG
+    return own if flags.resume and own.is_file() else None
 
 
 @one_line_errors

@@ -87,7 +87,7 @@ def test_nets_over_planes_of_time_at_a_size_that_no_stride_divides(net, frames, 
         (["--optimiser", "lion"], "--optimiser: expected one of adamw, adam, sgd, got lion"),
         (["--frames", "13"], "expected at least 13 frames, got 12"),
         (["--net", "side", "--frames", "20"], "expected at least 20 frames, got 12"),
-        (["--net", "side", "--fuse", "none"], "--fuse: expected left out beside --net side"),
+        (["--net", "side", "--fuse", "8"], "--fuse: expected left out beside --net side"),
         (["--frames", "0"], "--frames: expected at least 1, got 0"),
         (["--frames", "five"], "five"),
         (["--labelrate", "-1"], "--labelrate: expected a gain above 0"),
@@ -115,6 +115,15 @@ def test_a_recipe_is_read_and_flags_beside_it_win(tmp_path):
     assert flags.settings.net.width == 0.5
     assert flags.settings.loss.labelrate == 100
     assert flags.out == "x"
+
+
+def test_flags_are_judged_with_the_recipe_that_they_are_laid_over(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("schedule: {max_steps: 5000}\nweights: imagenet\ndata: {cutouts: [people]}\n")
+    beside = ["--sgd-from", "2000", "--freeze", "2", "--paste-share", "0.5"]
+    flags = train.read_flags(["--config", str(recipe), *beside])
+    assert (flags.settings.schedule.freeze, flags.settings.schedule.sgd_from) == (2, 2000)
+    assert flags.settings.augment.paste_share == 0.5
 
 
 def test_an_unknown_key_of_a_recipe_is_named_with_its_file(tmp_path, capsys):
