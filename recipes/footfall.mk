@@ -22,12 +22,15 @@ ALL := MOT17-02 MOT17-09 PETS09-S2L1 TUD-Stadtmitte KITTI-17 $(OTHERS)
 
 LABEL = $(RUN) -m nets.pseudo_labels --teachers $(TEACHERS) --data $(DATA) --out $(LABELLED)
 # $(call TRAIN,RECIPE,WEIGHTS): on from its checkpoint; a run that was killed before its first begins anew.
+# Weights are written now and then: those of a whole training have .done beside them.
 define TRAIN
 $(if $(wildcard $(OUT)/$(1)/checkpoint.pt),,rm -rf $(OUT)/$(1))
 $(RUN) train.py --config recipes/$(1).yaml --data $(LABELLED) --weights $(2) --out $(OUT)/$(1) \
   $(if $(wildcard $(OUT)/$(1)/checkpoint.pt),--resume)
+touch $@
 endef
-CALIBRATE = $(RUN) -m nets.calibrate --weights $< --out $@ --half --data $(LABELLED)
+TRAINED = $(<D)/weights.safetensors
+CALIBRATE = $(RUN) -m nets.calibrate --weights $(TRAINED) --out $@ --half --data $(LABELLED)
 EVALUATE = $(RUN) eval.py --data $(DATA) --weights $< --embedder none --detect-fps 0 --seq $(PLACES) \
     $(if $(wildcard $(1)/manifest.json),--resume) --out $(1)
 
@@ -49,23 +52,23 @@ $(LABELLED)/.done:
 	ln -sfn $(addprefix $(abspath $(DATA))/,$(KNOWN)) $(LABELLED)/
 	touch $@
 
-$(OUT)/footfall-m-base/weights.safetensors: $(LABELLED)/.done
+$(OUT)/footfall-m-base/.done: $(LABELLED)/.done
 	$(call TRAIN,footfall-m-base,$(RESNET18))
-$(OUT)/footfall-m/weights.safetensors: $(OUT)/footfall-m-base/weights.safetensors
-	$(call TRAIN,footfall-m,$<)
-$(OUT)/footfall-s-base/weights.safetensors: $(LABELLED)/.done
+$(OUT)/footfall-m/.done: $(OUT)/footfall-m-base/.done
+	$(call TRAIN,footfall-m,$(TRAINED))
+$(OUT)/footfall-s-base/.done: $(LABELLED)/.done
 	$(call TRAIN,footfall-s-base,$(MOBILENETV2))
-$(OUT)/footfall-s/weights.safetensors: $(OUT)/footfall-s-base/weights.safetensors
-	$(call TRAIN,footfall-s,$<)
+$(OUT)/footfall-s/.done: $(OUT)/footfall-s-base/.done
+	$(call TRAIN,footfall-s,$(TRAINED))
 
-# Scores become probabilities, on places that the net was trained on and that are not scored.
-$(OUT)/base-m.safetensors: $(OUT)/footfall-m-base/weights.safetensors
+# Scores become probabilities, on places that the net was trained on; for scores, on none that is scored.
+$(OUT)/base-m.safetensors: $(OUT)/footfall-m-base/.done
 	$(CALIBRATE) --windows 40 --seqs $(OTHERS)
-$(OUT)/base-s.safetensors: $(OUT)/footfall-s-base/weights.safetensors
+$(OUT)/base-s.safetensors: $(OUT)/footfall-s-base/.done
 	$(CALIBRATE) --windows 40 --seqs $(OTHERS)
-$(OUT)/footfall-m.safetensors: $(OUT)/footfall-m/weights.safetensors
+$(OUT)/footfall-m.safetensors: $(OUT)/footfall-m/.done
 	$(CALIBRATE) --windows 20 --seqs $(ALL) --bytes-for-largest
-$(OUT)/footfall-s.safetensors: $(OUT)/footfall-s/weights.safetensors
+$(OUT)/footfall-s.safetensors: $(OUT)/footfall-s/.done
 	$(CALIBRATE) --windows 20 --seqs $(ALL)
 
 # What an x86 CPU computes (pip install nncf); ranges of activations are measured on the same places.
