@@ -86,9 +86,14 @@ class Grid:
         for name, values in self.axes.items():
             _require_once(f"axis {name}", [value_text(value) for value in values])
         _require_once("--seeds", [str(seed) for seed in self.seeds])
-        seed = next((n for n in (*self.axes, *self.shared) if n == "schedule.seed"), None)
-        if seed:
-            raise InputError(seed, "seeds beside the axes", "an axis", "use --seeds")
+        for variant, settings in self.variants.items():
+            if twice := next((name for name in settings if name in self.axes), None):
+                expected, got = "settings that no axis varies", twice
+                raise InputError(f"variant {variant}", expected, got, "leave one of them out")
+        named = *self.axes, *self.shared, *(n for v in self.variants.values() for n in v)
+        if "schedule.seed" in named:
+            expected, got = "seeds beside the axes and variants", "a setting"
+            raise InputError("schedule.seed", expected, got, "use --seeds")
 
     def cells(self) -> Iterator[Cell]:
         """All combinations, seeds innermost.

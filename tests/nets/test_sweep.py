@@ -186,6 +186,11 @@ def test_mistakes_end_in_one_line_before_anything_is_trained(arguments, words, t
         ("seeds: 3", "seeds: expected a list of whole numbers"),
         ("variants: {a: {net: {depth: 3}}}", "expected a setting of train.py, got net.depth"),
         ("axes: {lr: [", "expected YAML"),
+        (
+            "axes: {lr: [1]}\nvariants: {a: {lr: 2}}",
+            "a: expected settings that no axis varies",
+        ),
+        ("variants: {a: {seed: 7}}", "schedule.seed: expected seeds beside the axes and variants"),
     ],
 )
 def test_sweep_files_that_cannot_be_used(text, words, tmp_path):
