@@ -20,12 +20,13 @@ from scipy.optimize import isotonic_regression, linear_sum_assignment
 from mot.annotations import considered, ignore_regions
 from mot.boxes import Boxes, iou_matrix
 from mot.command_line import parse_flags
-from mot.errors import InputError, one_line_errors
+from mot.errors import InputError, one_line_errors, require_setting
 from mot.frames import window_streams
 from mot.progress import progress_bar
 from mot.sequence import Sequence, data_root, find_sequence
 from nets.notes import CALIBRATION, Calibration
 from nets.predict import Predictor, PredictSettings, input_size, load_net
+from nets.shipped import named_weights
 from nets.weights import load_weights, save_weights
 
 HIT_IOU = 0.5
@@ -54,6 +55,10 @@ class CalibrateFlags:
     windows: int = 40
     """Windows of T frames per sequence, evenly spread over it."""
     predict: PredictSettings = field(default_factory=PredictSettings)
+
+    def __post_init__(self) -> None:
+        require_setting(self, "seqs", bool(self.seqs), "a sequence or more")
+        require_setting(self, "windows", self.windows >= 1, "1 or more")
 
 
 def judge(detections: Boxes, truth: Boxes) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
@@ -118,14 +123,14 @@ def calibrate(flags: CalibrateFlags) -> Calibration:
     Raises:
         InputError: weights or sequences that cannot be used.
     """
-    path = Path(flags.weights)
+    path = named_weights(flags.weights)
+    state, metadata = load_weights(path)
     trained = load_net(path)
     predictor = Predictor(trained.uncalibrated(), flags.predict)
     root = Path(flags.data) if flags.data else data_root()
     found = [find_sequence(name, root) for name in flags.seqs]
     parts = [measure(sequence, predictor, flags.windows) for sequence in found]
     curve = fit(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))
-    state, metadata = load_weights(path)
     metadata[CALIBRATION] = json.dumps([curve.score, curve.share])
     save_weights(
         Path(flags.out or path),
