@@ -155,7 +155,8 @@ def sample_clip(
     # Nobody to paste draws nothing: other batches than before would not repeat earlier trainings.
     if bank is not None and settings.paste_share > 0 and rng.random() < settings.paste_share:
         scene = Scene.of(cut, moved, draw, images[0].shape[:2])
-        moved = paste_people(cut, scene, bank, settings, rng)
+        pasted = paste_people(cut, scene, bank, settings, rng)
+        moved = tuple(within_crop(p, settings.crop, settings.teach_px) for p in pasted)
     return Clip(recolour(jitter(cut, moved, settings, rng), settings, rng), moved)
 
 
@@ -341,8 +342,11 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         ]
 
     def __getitem__(self, number: int) -> tuple[torch.Tensor, Targets]:
-        clips = self.clips(number, self.rank)
         label = self.labels(number) if self.labels else self.label
+        return self.collate(self.clips(number, self.rank), label)
+
+    def collate(self, clips: list[Clip], label: str) -> tuple[torch.Tensor, Targets]:
+        """Clips as one batch, with their maps of that kind of label."""
         maps = [
             frame_targets(
                 c, stride=self.stride, label=label, size_hw=self.augment.crop, heads=self.heads

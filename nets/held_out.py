@@ -103,14 +103,15 @@ def measure(net: ClipNet, clips: ClipBatches) -> HeldOut:
     masses = np.zeros(2)
     shown: Shown | None = None
     for number in range(len(clips)):
-        images, targets = clips[number]
+        drawn = clips.clips(number)
+        images, targets = clips.collate(drawn, clips.label)
         maps = {name: value.cpu().numpy() for name, value in net(images.to(device)).items()}
         predicted, truth, valid = _main_map(maps, targets)
         error += float((np.square(predicted - truth) * valid).sum())
         masses += (predicted * valid).sum(), (truth * valid).sum()
         mean = (truth * valid).sum() / max(valid.sum(), 1)
         spread += float((np.square(mean - truth) * valid).sum())
-        for index, clip in enumerate(clips.clips(number)):
+        for index, clip in enumerate(drawn):
             for frame, people in enumerate(clip.people):
                 found = found_people({k: v[index, frame] for k, v in maps.items()}, clips.stride)
                 hits += count_hits(found, people)

@@ -7,7 +7,7 @@ import pytest
 from mot.boxes import iou_matrix
 from mot.sprites import Sprite
 from nets.augment import Augmentation, AugmentSettings
-from nets.clips import Clip, frame_targets
+from nets.clips import Clip, frame_targets, sample_clip
 from nets.composites import Pasted, Scene, paste_people
 from nets.people import People
 
@@ -50,6 +50,25 @@ def pasted(where, seed, settings=SETTINGS, bank=None):
     frames = np.zeros((len(where.people), *SIZE, 3), np.uint8)
     rng = np.random.default_rng(seed)
     return frames, paste_people(frames, where, bank or Bank(200), settings, rng)
+
+
+def test_pasted_people_of_another_size_do_not_teach_either():
+    class Street:
+        name, length, still = "street", 1, True
+
+        def clip(self, start, count, step):
+            return [np.zeros((*SIZE, 3), np.uint8)] * count
+
+        def people(self, index):
+            return people()
+
+    settings = dataclasses.replace(SETTINGS, teach_px=(30.0, 36.0), paste_most=6)
+    rng = np.random.default_rng(0)
+    clips = [sample_clip(Street(), 1, settings, rng, Bank(200)) for _ in range(30)]
+    taught = np.concatenate([clip.people[0].ltwh[:, 3] for clip in clips])
+    ignored = np.concatenate([clip.people[0].ignored[:, 3] for clip in clips])
+    assert len(taught) and ((taught >= 30) & (taught <= 36)).all()
+    assert len(ignored) > len(taught)
 
 
 ALONE = dataclasses.replace(SETTINGS, paste_most=1)
