@@ -15,6 +15,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from mot.atomic import atomic_path
 from mot.errors import InputError
+from nets.ranks import rank
+from nets.run_log import LOG
 
 CHECKPOINT = "checkpoint.pt"
 # Where and with how many hands, not what: a resumed run may have them otherwise.
@@ -79,6 +81,23 @@ class State:
     def evaluated(self) -> nn.Module:
         """The net worth keeping: with the running mean of the weights where there is one."""
         return self.net if self.average is None else self.average.module
+
+
+def require_startable(run: Path, config: str, *, resume: bool) -> None:
+    """Refuse, before anything is written, to train over a run or to go on with none.
+
+    Args:
+        run: its folder.
+        config: settings of this run, as YAML.
+        resume: go on with the run that is there.
+
+    Raises:
+        InputError: as `read_checkpoint`, or a run that is in the way.
+    """
+    if resume:
+        read_checkpoint(run / CHECKPOINT, config)
+    elif rank() == 0 and (run / LOG).exists():
+        raise InputError(run, "a new run folder", "one with a log", "use another --out or --resume")
 
 
 def read_checkpoint(path: Path, config: str) -> dict[str, Any]:

@@ -19,8 +19,8 @@ import tyro
 from mot.atomic import atomic_path, require_new
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
+from nets.run_log import LOG
 
-LOG = "log.csv"
 NEEDED = ("step", "loss", "grad_norm", "lr")  # what every log has
 SUFFIXES = (".png", ".jpg", ".pdf", ".svg")
 # Colours that the colour-blind tell apart (M. Okabe and K. Ito, "Color universal design", 2008);
@@ -57,7 +57,12 @@ class CurvesFlags:
 
 
 def draw_curves(log: Path, picture: Path) -> None:
-    """Draw the columns of a log.csv over the steps into a PNG; an empty log draws nothing."""
+    """Draw the columns of a log.csv over the steps; an empty log draws nothing.
+
+    Args:
+        log: the file.
+        picture: to write; its suffix decides the format.
+    """
     if not log.is_file() or log.stat().st_size == 0:
         return
     table = pd.read_csv(log)
@@ -89,9 +94,9 @@ def draw_curves(log: Path, picture: Path) -> None:
 
 def _draw_quality(axes: Any, table: pd.DataFrame) -> None:
     """A density net's mass ratios, or how often an embedder's classifier is right."""
-    ratios = [c for c in table.columns if c.startswith("mass_ratio_")]
+    ratios = [c for c in table.columns if c.startswith(RATIO)]
     for name in ratios:
-        axes.plot(table["step"], table[name], label=name.removeprefix("mass_ratio_"), linewidth=1)
+        axes.plot(table["step"], table[name], label=name.removeprefix(RATIO), linewidth=1)
     if ratios:
         axes.axhspan(0.9, 1.1, color="tab:green", alpha=0.15)
         axes.set(title="mass ratio per frame of the clip (predicted / true)", ylim=(0, 2))

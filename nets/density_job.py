@@ -19,6 +19,7 @@ from nets.doctor import Doctor
 from nets.loader import load_batches
 from nets.losses import LossSettings, Targets, total_loss
 from nets.recipe import TrainSettings
+from nets.run_log import LOG
 from nets.training import Job, mean_loss
 from nets.weights import save_weights
 
@@ -76,7 +77,7 @@ def density_job(
         carry=_fade,
         save=save,
         watch=_watcher(frames, settings.loss),
-        draw=lambda: draw_curves(run / "log.csv", run / "curves.png"),
+        draw=lambda: draw_curves(run / LOG, run / "curves.png"),
         validate=lambda model: mean_loss(
             model,
             validation,

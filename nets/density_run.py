@@ -6,14 +6,15 @@ What train.py does with its settings; sweeps and benchmarks train through it as 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from mot.atomic import write_text
-from mot.errors import InputError
-from nets.checkpoint import CHECKPOINT, read_checkpoint
+from nets.augment import as_they_are
+from nets.checkpoint import require_startable
 from nets.clips import ClipBatches, Source
 from nets.curriculum import label_at
 from nets.cutouts import Cutouts
@@ -39,10 +40,7 @@ def run_training(settings: TrainSettings, run: Path, *, resume: bool = False) ->
     config = recipe_text(settings)
     main = rank() == 0
     # What cannot be used is refused here, before anything is written.
-    if resume:
-        read_checkpoint(run / CHECKPOINT, config)
-    elif main and (run / "log.csv").exists():
-        raise InputError(run, "a new run folder", "one with a log", "use another --out or --resume")
+    require_startable(run, config, resume=resume)
     choose_device(settings.schedule.device)
     torch.manual_seed(settings.schedule.seed)
     net = build_net(settings.net)
@@ -53,8 +51,8 @@ def run_training(settings: TrainSettings, run: Path, *, resume: bool = False) ->
     )
     training.labels = partial(label_at, steps=steps, settings=settings.loss)
     held_out = validation_sources(settings.data)
-    shares = [1.0] * len(held_out)
-    validation = batches(held_out, shares, settings, 0, VALIDATION_BATCHES) if held_out else None
+    shares, plain = [1.0] * len(held_out), replace(settings, augment=as_they_are(settings.augment))
+    validation = batches(held_out, shares, plain, 0, VALIDATION_BATCHES) if held_out else None
     job = density_job(net, training, validation, settings, run)
     if not resume:
         start = start_from(net, settings.weights, inflate=settings.inflate, clips=training.images)

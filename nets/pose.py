@@ -18,7 +18,7 @@ from mot.atomic import write_text
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
 from mot.yaml_settings import yaml_text
-from nets.checkpoint import CHECKPOINT, read_checkpoint
+from nets.checkpoint import require_startable
 from nets.menu import build_net
 from nets.pose_crops import PoseBatches, PoseCropSettings
 from nets.pose_data import PoseDataSettings, pose_sources
@@ -78,10 +78,7 @@ def run_training(settings: PoseSettings, run: Path, *, resume: bool = False) -> 
         InputError: data, weights or settings that cannot be used, or a run that is in the way.
     """
     config, schedule = yaml_text(settings), settings.schedule
-    if resume:
-        read_checkpoint(run / CHECKPOINT, config)
-    elif rank() == 0 and (run / "log.csv").exists():
-        raise InputError(run, "a new run folder", "one with a log", "use another --out or --resume")
+    require_startable(run, config, resume=resume)
     training = _batches(settings, "train", schedule.max_steps)
     if settings.net.keypoints not in ((), training.names):
         got, remedy = " ".join(settings.net.keypoints), "leave --keypoints out"
@@ -89,7 +86,7 @@ def run_training(settings: PoseSettings, run: Path, *, resume: bool = False) -> 
     torch.manual_seed(schedule.seed)
     net = build_net(replace(settings.net, keypoints=training.names))
     if not resume:
-        start = start_from(net, settings.weights)
+        start = start_from(net, settings.weights, clips=lambda: training[0][0])
         if rank() == 0:
             print(f"{start}; {len(training.people)} people", file=sys.stderr)
     if rank() == 0:

@@ -17,6 +17,7 @@ from nets.clip_net import ClipNet
 from nets.curves import draw_curves
 from nets.loader import load_batches
 from nets.pose_crops import PoseBatches, PoseTargets
+from nets.run_log import LOG
 from nets.training import Job, mean_loss
 from nets.weights import save_weights
 
@@ -78,7 +79,7 @@ def pose_job(
         carry=lambda sums, steps: {},
         save=save,
         watch=lambda step, sums, row: [],
-        draw=lambda: draw_curves(run / "log.csv", run / "curves.png"),
+        draw=lambda: draw_curves(run / LOG, run / "curves.png"),
         validate=lambda model: mean_loss(
             model, validation, lambda maps, targets: keypoint_loss(maps["keypoints"], targets)
         ),

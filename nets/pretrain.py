@@ -23,9 +23,10 @@ from torch.nn import functional as F
 from mot.atomic import write_text
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors, require_setting
+from mot.splits import recording_of
 from mot.yaml_settings import yaml_text
 from nets.backbones import Backbone, build_backbone
-from nets.checkpoint import CHECKPOINT, read_checkpoint
+from nets.checkpoint import require_startable
 from nets.clips import Source
 from nets.curves import draw_curves
 from nets.diversity import diversity, spread
@@ -33,6 +34,7 @@ from nets.doctor import Doctor, same_answer
 from nets.loader import load_batches
 from nets.person_crops import PERSON, CropSettings, PersonCrops
 from nets.recipe import DataSettings
+from nets.run_log import LOG
 from nets.schedule import ScheduleSettings
 from nets.sources import (
     rendered_sources,
@@ -40,7 +42,7 @@ from nets.sources import (
     validation_sources,
 )
 from nets.training import Job, train
-from nets.weights import check_state, load_image_weights, load_weights, save_weights
+from nets.weights import check_state, load_image_weights, load_weights, save_weights, settle_norms
 
 CLASSES = ("background", "person")
 HELD_OUT_SCENES = 4  # rendered scenes to test on, where there is no --data
@@ -137,10 +139,7 @@ def run_pretraining(flags: PretrainFlags) -> Judgement:
         InputError: data, weights or settings that cannot be used, or a run that is in the way.
     """
     run, config = Path(flags.out), yaml_text(replace(flags, out="", resume=False))
-    if flags.resume:
-        read_checkpoint(run / CHECKPOINT, config)
-    elif (run / "log.csv").exists():
-        raise InputError(run, "a new run folder", "one with a log", "use another --out or --resume")
+    require_startable(run, config, resume=flags.resume)
     schedule = flags.schedule
     torch.manual_seed(schedule.seed)
     net = CropClassifier(_trunk(flags))
@@ -152,7 +151,10 @@ def run_pretraining(flags: PretrainFlags) -> Judgement:
     batches = -(-flags.held_out // schedule.batch)
     unseen = PersonCrops(held_out, [1.0] * len(held_out), plain, schedule.batch, 0, batches)
     if not flags.resume:
-        print(f"start: {load_image_weights(net.trunk, flags.weights)}", file=sys.stderr)
+        report = load_image_weights(net.trunk, flags.weights)
+        if report.folded:
+            settle_norms(net.trunk, crops[0][0].float(), report.folded)
+        print(f"start: {report}", file=sys.stderr)
     write_text(run / "config.yaml", config)
     job = pretrain_job(net, crops, flags, run)
     train(job, schedule, run, config=config, resume=flags.resume)
@@ -169,19 +171,27 @@ def _trunk(flags: PretrainFlags) -> Backbone:
 def open_sources(settings: DataSettings) -> tuple[tuple[list[Source], list[float]], list[Source]]:
     """Sources and shares to learn from, and sources to test on, of other recordings.
 
-    Without --val-seqs, rendered scenes of another split, or the last of several sequences.
+    Without --val-seqs, rendered scenes of another split, or the last of several sequences, or of
+    several folders of photos, that show anybody.
 
     Raises:
-        InputError: nothing to test on.
+        InputError: nothing to test on, or nothing else to learn from.
     """
     sources, shares = training_sources(settings)
     if settings.val_seqs:
         return (sources, shares), validation_sources(settings)
     if settings.data is None and not settings.train_seqs and not settings.stills:
         return (sources, shares), rendered_sources(settings, HELD_OUT_SCENES, "val")
-    if len(sources) < 2:
+    peopled = [s for s in sources if any(len(s.people(k).ltwh) for k in range(s.length))]
+    unseen = max(peopled, key=lambda s: (not s.still, sources.index(s)), default=None)
+    kept = [
+        (source, share)
+        for source, share in zip(sources, shares, strict=True)
+        if unseen is None or recording_of(source.name) != recording_of(unseen.name)
+    ]
+    if unseen is None or not any(source in peopled for source, _ in kept):
         raise InputError("--val-seqs", "a sequence to test on", "none", "name one")
-    return (sources[:-1], shares[:-1]), sources[-1:]
+    return ([source for source, _ in kept], [share for _, share in kept]), [unseen]
 
 
 def pretrain_job(net: CropClassifier, crops: PersonCrops, flags: PretrainFlags, run: Path) -> Job:
@@ -219,7 +229,7 @@ def pretrain_job(net: CropClassifier, crops: PersonCrops, flags: PretrainFlags, 
         carry=lambda sums, steps: {},
         save=save,
         watch=watch,
-        draw=lambda: draw_curves(run / "log.csv", run / "curves.png"),
+        draw=lambda: draw_curves(run / LOG, run / "curves.png"),
         validate=lambda model: float("nan"),
     )
 

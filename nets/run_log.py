@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mot.atomic import write_text
 
+LOG = "log.csv"
 DOCTOR = "doctor"
 
 
@@ -26,7 +27,7 @@ class Log:
     """
 
     def __init__(self, run: Path, step: int) -> None:
-        self.path = run / "log.csv"
+        self.path = run / LOG
         kept = _rows_until(self.path, step) if step else []
         self.columns = kept[0] if kept else []
         write_text(self.path, "".join(map(_line, kept)))

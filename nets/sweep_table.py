@@ -23,8 +23,9 @@ import tyro
 from mot.atomic import atomic_path
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
-from nets.curves import LOG, RATIO, read_log
+from nets.curves import RATIO, read_log
 from nets.grid import SEED, VARIANT
+from nets.run_log import LOG
 from nets.sweep import KEY, RUNS
 from nets.trial import SAMPLE, Finding
 from nets.verdict import BAND, VERDICTS

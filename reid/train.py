@@ -11,8 +11,8 @@ import yaml
 
 from mot.atomic import write_text
 from mot.command_line import parse_flags
-from mot.errors import InputError, one_line_errors, require_setting
-from nets.checkpoint import CHECKPOINT, read_checkpoint
+from mot.errors import one_line_errors, require_setting
+from nets.checkpoint import require_startable
 from nets.ranks import rank
 from nets.schedule import ScheduleSettings
 from nets.training import train
@@ -61,10 +61,7 @@ def run_training(flags: ReidTrainFlags) -> None:
     run = Path(flags.out)
     values = asdict(flags)
     config = yaml.safe_dump({k: v for k, v in values.items() if k not in ("out", "resume")})
-    if flags.resume:
-        read_checkpoint(run / CHECKPOINT, config)
-    elif (run / "log.csv").exists():
-        raise InputError(run, "a new run folder", "one with a log", "use another --out or --resume")
+    require_startable(run, config, resume=flags.resume)
     crops = join_crops([training_crops(place) for place in flags.data])
     schedule = flags.schedule
     torch.manual_seed(schedule.seed)

@@ -1,5 +1,7 @@
 """python -m nets.pretrain as users call it, and the trunk that it leaves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from nets import pretrain
 from nets.menu import build_net
 from nets.people import People
 from nets.person_crops import CropSettings, PersonCrops, cut_square
+from nets.recipe import DataSettings
 from nets.settings import NetSettings
 from nets.start import start_from
 from nets.transfer import slots_of
@@ -105,6 +108,22 @@ def test_a_square_that_reaches_beyond_the_frame_is_filled_with_grey():
     image = np.full((10, 10, 3), 200, np.uint8)
     crop = cut_square(image, np.array([5, -5, 10], np.float32), 10)
     assert (crop[5:, :5] == 200).all() and (crop[:5] == 114).all() and (crop[:, 5:] == 114).all()
+
+
+def test_no_recording_is_learned_from_and_tested_on(make_scene, tmp_path):
+    for name in ("street", "MOT17-02-DPM", "MOT17-02-SDP"):
+        make_scene(f"data/{name}")
+    settings = DataSettings(
+        data=str(tmp_path / "data"),
+        cache=str(tmp_path / "data" / "cache"),
+        train_seqs=("street", "MOT17-02-DPM", "MOT17-02-SDP"),
+        empty_scenes=1,
+    )
+    (training, shares), [unseen] = pretrain.open_sources(settings)
+    assert unseen.name == "MOT17-02-SDP"  # not the street without people, which comes last
+    assert "street" in [source.name for source in training] and len(training) == len(shares) == 2
+    with pytest.raises(InputError, match="--val-seqs"):
+        pretrain.open_sources(replace(settings, train_seqs=settings.train_seqs[1:]))
 
 
 def test_sequences_without_people_are_refused(make_scene):
