@@ -19,6 +19,7 @@ from matplotlib import pyplot as plt  # noqa: E402  (a backend without display c
 from matplotlib.patches import Rectangle  # noqa: E402
 
 SIZE_HW = (240, 400)
+COLUMNS = 4
 # Someone near, someone half behind, someone far, a pair that overlaps, and one leaving the frame.
 PEOPLE = np.array(
     [
@@ -40,8 +41,12 @@ def draw_gallery(path: Path, stride: int = 4) -> None:
         path: image file to write; its suffix decides the format.
         stride: pixels per cell.
     """
-    figure, panels = plt.subplots(2, 4, figsize=(11, 3.9), layout="constrained")
-    for panel, kind in zip(panels.flat, MENU, strict=True):
+    rows = -(-len(MENU) // COLUMNS)
+    size = 2.75 * COLUMNS, 1.95 * rows
+    figure, panels = plt.subplots(rows, COLUMNS, figsize=size, layout="constrained", squeeze=False)
+    for panel in panels.flat[len(MENU) :]:
+        panel.set_axis_off()
+    for panel, kind in zip(panels.flat, MENU, strict=False):
         painted = render(PEOPLE, SIZE_HW, stride=stride, kind=kind)
         # Square roots, because peaks differ tenfold between near and far people.
         panel.imshow(np.sqrt(painted), cmap="magma", extent=(0, SIZE_HW[1], SIZE_HW[0], 0))

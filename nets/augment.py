@@ -80,6 +80,13 @@ class AugmentSettings:
         require("paste_most", self.paste_most >= 1, "at least 1")
 
 
+def only_colours(strength: float) -> AugmentSettings:
+    """How crops of single people change: blur and noise where colours do, and nothing at 0."""
+    if strength == 0:
+        return AugmentSettings(colour=0, blur_share=0, noise=0)
+    return AugmentSettings(colour=strength)
+
+
 def as_they_are(settings: AugmentSettings) -> AugmentSettings:
     """The same crops with light, colours, angle and people as the frames have them."""
     return replace(

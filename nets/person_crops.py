@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from mot.boxes import iou_matrix
 from mot.errors import InputError, require_setting
 from mot.images import Image, resize
-from nets.augment import AugmentSettings, recolour
+from nets.augment import OUTSIDE_VALUE, only_colours, recolour
 from nets.clips import Source
 from nets.people import SMALLEST_PX, People
 
@@ -29,7 +29,6 @@ TRIES = 10  # places per frame, until one shows nobody
 FRAMES_TRIED = 500
 SHRINK_TO = 0.25  # of the usual side of a background crop
 MOST_COVERED = 0.1  # of a background crop by anybody's box
-GREY = 114  # beyond the frame's border
 
 Box = npt.NDArray[np.float32]
 
@@ -49,13 +48,6 @@ class CropSettings:
         require_setting(self, "crop_px", self.crop_px >= 32, "at least 32")
         require_setting(self, "person_share", 0 < self.person_share < 1, "a share in (0, 1)")
         require_setting(self, "colour", 0 <= self.colour < 1, "a strength in [0, 1)")
-
-    @property
-    def recolouring(self) -> AugmentSettings:
-        """How colours change: blur and noise only where colours do."""
-        if self.colour == 0:
-            return AugmentSettings(colour=0, blur_share=0, noise=0)
-        return AugmentSettings(colour=self.colour)
 
 
 @dataclass
@@ -108,7 +100,7 @@ class PersonCrops(Dataset[tuple[Tensor, Tensor]]):
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
         clip = np.ascontiguousarray(crop)[None]
-        return np.asarray(recolour(clip, self.settings.recolouring, rng)[0], np.uint8)
+        return np.asarray(recolour(clip, only_colours(self.settings.colour), rng)[0], np.uint8)
 
 
 def _draw(source: Source, kind: int, rng: np.random.Generator) -> tuple[Image, Box]:
@@ -178,7 +170,7 @@ def cut_square(image: Image, square: Box, size: int) -> Image:
     height, width = image.shape[:2]
     left, top, side = (round(float(value)) for value in square)
     side = max(side, 1)
-    canvas = np.full((side, side, 3), GREY, np.uint8)
+    canvas = np.full((side, side, 3), OUTSIDE_VALUE, np.uint8)
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)
     if x1 > x0 and y1 > y0:
         canvas[y0 - top : y1 - top, x0 - left : x1 - left] = image[y0:y1, x0:x1]

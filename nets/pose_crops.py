@@ -25,7 +25,7 @@ from mot.errors import InputError, require_setting
 from mot.formats.keypoints_json import KeypointFile
 from mot.images import Image, read_image
 from mot.keypoints import SEEN, UNLABELLED, Keypoints, mirrored_names
-from nets.augment import OUTSIDE_VALUE, AugmentSettings, recolour
+from nets.augment import OUTSIDE_VALUE, only_colours, recolour
 
 Matrix = npt.NDArray[np.float64]
 
@@ -270,7 +270,7 @@ class PoseBatches(Dataset[tuple[Tensor, PoseTargets]]):
         self.sources, self.settings, self.frames, self.batch = sources, settings, frames, batch
         self.stride, self.seed, self.rank, self.count = stride, seed, rank, count
         self.augment = augment
-        self.colours = AugmentSettings(colour=settings.colour)
+        self.colours = only_colours(settings.colour)
         self.mirrored = mirrored_names(self.names)
 
     def __len__(self) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ import torch
 from labelmaps.keypoints import MIN_SIGMA_CELLS, find_keypoints
 from mot.errors import InputError
 from mot.images import Image
+from mot.yaml_settings import build_settings
 from nets.clip_net import ClipNet
 from nets.menu import build_net
 from nets.pose_crops import CropWindow, PoseCropSettings
@@ -70,11 +73,10 @@ class PoseNet:
         if metadata.get("kind") != KIND:
             got = metadata.get("kind", "a net that maps no keypoints")
             raise InputError(path, "weights of python -m nets.pose", got, "name others")
-        settings = NetSettings.from_json(metadata["settings"], path)
+        settings, crops = _notes(metadata, path)
         net = build_net(settings)
         check_state(net, state, where=str(path))
         net.load_state_dict(state)
-        crops = PoseCropSettings(**json.loads(metadata["crops"]))
         return cls(net, crops, choose_device(device))
 
     @property
@@ -108,6 +110,24 @@ class PoseNet:
         xy, score = find_keypoints(heat, stride=self.net.settings.stride)
         placed = [window.to_frame(points) for window, points in zip(windows, xy, strict=True)]
         return Pose(np.stack(placed), score, heat, crops, windows)
+
+
+def _notes(metadata: Mapping[str, str], path: Path | str) -> tuple[NetSettings, PoseCropSettings]:
+    """What the weights say of the net and of the crops that it takes.
+
+    Raises:
+        InputError: notes that are missing or that this version does not know.
+    """
+    missing = [name for name in ("settings", "crops") if name not in metadata]
+    if missing:
+        got = f"a file whose metadata lacks {' and '.join(missing)}"
+        raise InputError(path, "weights of python -m nets.pose", got, "train the net again")
+    try:
+        crops = json.loads(metadata["crops"])
+    except ValueError as error:
+        raise InputError(path, "crop settings as JSON", error, "train the net again") from error
+    known = build_settings(PoseCropSettings, crops, f"{path}: crops")
+    return NetSettings.from_json(metadata["settings"], path), cast(PoseCropSettings, known)
 
 
 def as_heat(logits: torch.Tensor, sigma_cells: float) -> npt.NDArray[np.float32]:

@@ -26,7 +26,8 @@ class DataSettings:
     data: str | None = None
     """Folder that holds sequence folders at some depth; none = rendered scenes."""
     train_seqs: tuple[str, ...] = ()
-    """Sequences to train on; none named = all with a truth that are not in --val-seqs."""
+    """Sequences to train on; none named = all with a truth that are not in --val-seqs, or, beside
+    --stills, photos alone."""
     val_seqs: tuple[str, ...] = ()
     """Sequences to validate on while training."""
     stills: tuple[str, ...] = ()

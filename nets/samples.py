@@ -82,7 +82,7 @@ def _of_sequence(sequence: Sequence, notes: NetNotes, count: int) -> Iterator[Sa
     for start in np.unique(starts).tolist():
         last = start + length - 1
         frames = list(stream_frames(sequence, size_hw=seen_hw, first=start, last=last))
-        rows = truth[(truth.frame >= start) & (truth.frame <= last)] if truth else None
+        rows = truth[(truth.frame >= start) & (truth.frame <= last)] if truth is not None else None
         yield Sample(frames, size_hw, rows)
 
 

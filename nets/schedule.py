@@ -53,7 +53,7 @@ class ScheduleSettings:
     ema: float = 0.995
     """Decay per step of the running mean of weights that is saved; 0 = off."""
     amp: str = "auto"
-    """bf16 arithmetic: on, off or auto (on where the device has it in hardware)."""
+    """bf16 arithmetic: on, off or auto (on where the device is faster with it)."""
     device: str = "auto"
     """cpu, cuda, mps or auto."""
     seed: int = 1

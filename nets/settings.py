@@ -105,7 +105,7 @@ class NetSettings:
         require = partial(require_setting, self)
         stack = self.net == "frame_stack"
         alone = f"left out beside --net {self.net}, which keeps frames apart"
-        require("fuse", stack or self.fuse == "input", alone)
+        require("fuse", stack or self.fuse in ("input", "none"), alone)
         require("view_from", self.view_from in VIEW_FROM, f"one of {', '.join(VIEW_FROM)}")
         planes = self.net in ("side", "top") or self.view_from == "pixels"
         require("view_from", planes, "--net side or top, where it is not pixels")

@@ -254,11 +254,13 @@ def require_shape(
 
 def _in_published_names(tensors: dict[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:
     """Rename layers that a file only numbers; other tensors keep their names."""
+    if not any(IN_ORDER.match(name) for name in tensors):
+        return tensors
     slots = slots_of(_twin(backbone, "none"))
     renamed = {}
     for name, value in tensors.items():
         match = IN_ORDER.match(name)
-        if match and int(match[1]) < len(slots) and backbone.name == "mobilenetv2":
+        if match and int(match[1]) < len(slots):
             kind = "weight" if match[2] == "w" else "bias"
             name = f"{published_name(slots[int(match[1])].conv)}.{kind}"
         renamed[name] = value

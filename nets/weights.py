@@ -34,7 +34,7 @@ BYTE_LEVELS = 127  # of an int8 on either side of 0
 SCALE_ENDING = ".int8_scale"  # of the tensor beside one that is stored in bytes
 HEADER_BYTES = 8  # a safetensors file starts with its header's length
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-# torchvision's weights by trunk, and by normalisation where it has both.
+# torchvision's weights by trunk; of VGG-16 those with normalisation.
 TORCHVISION = {
     "vgg16": "VGG16_BN_Weights.IMAGENET1K_V1",
     "resnet18": "ResNet18_Weights.IMAGENET1K_V1",

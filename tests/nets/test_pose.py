@@ -18,6 +18,7 @@ from nets.pose_crops import CropWindow, PoseBatches, PoseCropSettings, PoseTarge
 from nets.pose_job import keypoint_loss
 from nets.pose_predict import PoseNet, as_heat
 from nets.settings import NetSettings
+from nets.weights import load_weights, save_weights
 
 SCENES = SceneSettings(frames=3, width=160, height=120, people=4, min_height=50, max_height=80)
 STILL = PoseCropSettings(flip=False, scale_jitter=0, shift_jitter=0, turn=0, colour=0)
@@ -210,6 +211,16 @@ def test_training_and_measuring_on_rendered_scenes(tmp_path, monkeypatch, capsys
     with pytest.raises(InputError, match=r"nets\.pose"):
         PoseNet.load("weights/synthetic.safetensors")
     assert PoseNet.load(weights).names[0] == "nose"
+    state, notes = load_weights(weights)
+    crops = json.loads(notes["crops"])
+    for wrong, words in (
+        ({k: v for k, v in notes.items() if k != "crops"}, "metadata lacks crops"),
+        (notes | {"crops": json.dumps(crops | {"zoom": 2})}, "crops: expected one of"),
+        (notes | {"crops": "{"}, "crop settings as JSON"),
+    ):
+        save_weights(tmp_path / "other.safetensors", state, wrong)
+        with pytest.raises(InputError, match=words):
+            PoseNet.load(tmp_path / "other.safetensors")
 
 
 def test_training_on_a_file_with_missing_joints(tmp_path, monkeypatch):

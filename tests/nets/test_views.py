@@ -231,7 +231,7 @@ def test_a_net_of_stacked_frames_is_a_start_too(net, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"net": "side", "fuse": "none"}, "--fuse: expected left out beside --net side"),
+        ({"net": "side", "fuse": "8"}, "--fuse: expected left out beside --net side"),
         ({"net": "top", "mixer": True}, "--fuse none beside --mixer"),
         ({"net": "side", "view_from": "masks"}, "--view-from: expected one of pixels, features"),
         ({"net": "triplane", "view_from": "density"}, "--view-from: expected --net side or top"),
