@@ -27,7 +27,7 @@ EMA = 0.7  # weight of what was known when a new view comes in
 
 
 class Appearance:
-    """Everybody with an identity who was seen clearly, until missing for `recall_s`.
+    """Everybody with an identity who was seen clearly, until missing for `reid_gap_s`.
 
     Columns of K rows: id (K,), seen and looked (K,) frames, xywh (K, 4), embedding (K, C).
 
@@ -63,9 +63,9 @@ class Appearance:
         asked, place = np.unique(person, return_inverse=True)
         embedding = look(cornered(xywh[asked]))
         alike = np.einsum("pc,pc->p", embedding[place], self._embedding[row])
-        good = (alike >= self._settings.recall_cosine).nonzero()[0]
+        good = (alike >= self._settings.reid_cosine).nonzero()[0]
         person, row = person[good], row[good]
-        gain = alike[good].astype(np.float64) - self._settings.recall_cosine + 1e-9
+        gain = alike[good].astype(np.float64) - self._settings.reid_cosine + 1e-9
         chosen = optimal(person, row, gain) if len(good) else good
         known[person[chosen]] = self._id[row[chosen]]
         return known
@@ -93,7 +93,7 @@ class Appearance:
             old = known[due]
             self._refresh(place[due[old]], embedding[old], frame)
             self._add(ids[due[~old]], xywh[due[~old]], embedding[~old], frame)
-        self._keep(self._seen >= frame - self._settings.recall_s * self._fps)
+        self._keep(self._seen >= frame - self._settings.reid_gap_s * self._fps)
 
     def warp(self, affine: Affine) -> None:
         """Move everybody along with the camera; (2, 3) map from the previous frame to this one."""
@@ -102,7 +102,7 @@ class Appearance:
     def _within_reach(self, xywh: Array, born: Index, missing: Index) -> tuple[Index, Index]:
         """Pairs (row of xywh, row of memory) of people who could have walked there."""
         gap_s = (born[:, None] - self._seen[missing]) / self._fps
-        reach = START_REACH + self._settings.recall_reach * gap_s
+        reach = START_REACH + self._settings.reid_reach * gap_s
         before = self._xywh[missing]
         size = np.sqrt(xywh[:, None, 3] * before[None, :, 3])
         across = abs(xywh[:, None, 0] - before[None, :, 0]) / size

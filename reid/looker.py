@@ -39,7 +39,7 @@ class Looker:
         *,
         engine: Engine = Engine(),  # noqa: B008 - frozen
     ) -> None:
-        self._embedder = embedder if settings.recall_s > 0 else None
+        self._embedder = embedder if settings.reid_gap_s > 0 else None
         self.camera = None if settings.camera == "none" else CameraMotion(settings.camera)
         self._size = np.array(size_wh, np.float64)
         self._engine = engine

@@ -22,7 +22,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 AHEAD = ("backfill", "fill_gap_s", "smooth_s")  # settings that look at later frames
 # Settings that only matter where frames are seen: a search links boxes alone.
-SIGHTED = ("camera", "count_slack", "recall_s", "recall_cosine", "recall_reach", "look_every_s")
+SIGHTED = ("camera", "count_slack", "reid_gap_s", "reid_cosine", "reid_reach", "look_every_s")
 # How far around the start it is searched. Thirty trials over a factor of 10 and all overlaps came
 # near a start that had been chosen well, but never to it.
 FACTOR = 4.0  # seconds and noises, either way

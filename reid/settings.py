@@ -62,11 +62,11 @@ class LinkerSettings:
             before births are refused; higher = more tracks; inf = no veto.
         camera: how the camera's motion is taken out, where frames are at hand: a key of
             `reid.camera.METHODS`, or "none".
-        recall_s: seconds for which a missing person is recognised by looks, where an embedder is at
-            hand; longer = more people found again, more wrong ones; 0 = never.
-        recall_cosine: least likeness (cosine of two embeddings) for that; higher = fewer people
+        reid_gap_s: seconds for which a missing person is recognised by looks, where an embedder is
+            at hand; longer = more people found again, more wrong ones; 0 = never.
+        reid_cosine: least likeness (cosine of two embeddings) for that; higher = fewer people
             found again, fewer wrong ones.
-        recall_reach: how far a missing person may have gone, in heights per second; higher = more
+        reid_reach: how far a missing person may have gone, in heights per second; higher = more
             people are compared.
         look_every_s: seconds between two looks at a person who is followed; longer = cheaper, older
             pictures.
@@ -102,9 +102,9 @@ class LinkerSettings:
     reupdate: bool = False
     count_slack: float = math.inf
     camera: str = "flow"
-    recall_s: float = 4.0
-    recall_cosine: float = 0.7
-    recall_reach: float = 1.0
+    reid_gap_s: float = 4.0
+    reid_cosine: float = 0.7
+    reid_reach: float = 1.0
     look_every_s: float = 1.0
     duplicate_iou: float = 0.9
     output: str = "filtered"
@@ -138,7 +138,7 @@ class LinkerSettings:
     def _check_number(self, name: str) -> None:
         """Check that a number is finite and in the range that its kind allows."""
         value = getattr(self, name)
-        share = "score" in name or "iou" in name or name in ("momentum", "recall_cosine")
+        share = "score" in name or "iou" in name or name in ("momentum", "reid_cosine")
         ceiling = 1.0 if share else math.inf
         wanted = "a number in 0..1" if share else "a finite number ≥ 0"
         finite = isinstance(value, int | float) and math.isfinite(value)
@@ -174,10 +174,10 @@ MENU: dict[str, LinkerSettings] = {
         low_score=0.5,
         weigh_score=False,
         camera="none",
-        recall_s=0.0,
+        reid_gap_s=0.0,
     ),
     # Kalman and Hungarian assignment by IoU (arXiv:1602.00763).
-    "sort": LinkerSettings(low_score=0.5, weigh_score=False, camera="none", recall_s=0.0),
+    "sort": LinkerSettings(low_score=0.5, weigh_score=False, camera="none", reid_gap_s=0.0),
     # Two stages by score (arXiv:2110.06864); where there are frames, the camera's motion is taken
     # out and people who were missing are recognised.
     "byte": LinkerSettings(),

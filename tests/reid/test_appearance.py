@@ -57,7 +57,7 @@ def test_somebody_who_looks_different_is_somebody_else():
 def test_without_eyes_boxes_decide_alone():
     scene = person(HIDDEN, 50)
     assert set(followed(scene, sight=None).id) == {1, 2}
-    assert set(followed(scene, sight=Wardrobe({0: (RED, RED)}), recall_s=0.0).id) == {1, 2}
+    assert set(followed(scene, sight=Wardrobe({0: (RED, RED)}), reid_gap_s=0.0).id) == {1, 2}
 
 
 def test_of_two_who_return_each_gets_his_own_identity_although_they_changed_places():
@@ -82,8 +82,8 @@ def test_nobody_is_recognised_who_was_seen_meanwhile_or_stands_too_far_away():
 @pytest.mark.parametrize(
     ("name", "few", "many", "scene"),
     [
-        ("recall_s", 1.0, 4.0, (person(HIDDEN, 50),)),
-        ("recall_reach", 0.2, 2.0, (person(range(1, 16), 50), person(range(35, 61), 250))),
+        ("reid_gap_s", 1.0, 4.0, (person(HIDDEN, 50),)),
+        ("reid_reach", 0.2, 2.0, (person(range(1, 16), 50), person(range(35, 61), 250))),
     ],
 )
 def test_higher_settings_find_more_people_again(name, few, many, scene):
@@ -94,11 +94,11 @@ def test_higher_settings_find_more_people_again(name, few, many, scene):
     assert counts == [2, 1]
 
 
-def test_a_higher_recall_cosine_finds_fewer():
+def test_a_higher_reid_cosine_finds_fewer():
     alike = np.array([0.8, 0.6], np.float32)  # cosine 0.8 with red
     colours = {0: (RED, RED)} | {frame: (alike, alike) for frame in range(30, 61)}
     ids = [
-        set(followed(person(HIDDEN, 50), sight=Wardrobe(colours), recall_cosine=least).id)
+        set(followed(person(HIDDEN, 50), sight=Wardrobe(colours), reid_cosine=least).id)
         for least in (0.7, 0.9)
     ]
     assert ids == [{1}, {1, 2}]

@@ -57,7 +57,7 @@ def test_boxes_beside_the_frame_are_looked_at_at_its_edge(embedder, frame):
 
 
 def test_nobody_looks_without_an_embedder_or_where_looks_do_not_count(embedder, frame):
-    for eyes, settings in ((None, STILL), (embedder, replace(STILL, recall_s=0.0))):
+    for eyes, settings in ((None, STILL), (embedder, replace(STILL, reid_gap_s=0.0))):
         assert Looker(eyes, settings, (96, 54))(frame, Boxes.empty()).look is None
 
 
