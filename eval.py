@@ -50,6 +50,7 @@ from mot.track_run import (
 )
 from nets.predict import Predictor, PredictSettings, load_net, open_predictor
 from nets.shipped import default_weights
+from reid.detector import LookSettings
 from reid.embedder import choose_embedder
 from reid.linking import linker_settings
 from reid.sequence_run import (
@@ -101,6 +102,7 @@ class EvalFlags:
     """Go on with the run in --out: what is followed to its end is scored from its files, the rest
     is followed."""
     parallel: ParallelSettings = field(default_factory=ParallelSettings)
+    looks: LookSettings = field(default_factory=LookSettings)
     predict: PredictSettings = field(default_factory=PredictSettings)
 
     def __post_init__(self) -> None:
@@ -264,9 +266,16 @@ def follow_one(task: Task) -> TrackedVideo:
         net = predictor_for(flags.weights, rendered, flags.predict)
         embedder, backend = choose_embedder(flags.embedder), net.backend
         states.begin()
-        budget, shown = task.budget if flags.report else None, flags.parallel.here
         followed = follow_sequence(
-            sequence, net, linked, embedder, out, video=flags.video, budget=budget, shown=shown
+            sequence,
+            net,
+            linked,
+            embedder,
+            out,
+            looks=flags.looks,
+            video=flags.video,
+            budget=task.budget if flags.report else None,
+            shown=flags.parallel.here,
         )
     if flags.offline:
         followed = join_offline(followed, linker, out)

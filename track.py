@@ -40,6 +40,7 @@ from mot.track_run import StateFile, Totals, TrackedVideo
 from mot.window import Window
 from nets.given import GivenBoxes, read_boxes
 from nets.predict import Predictor, PredictSettings, load_net, open_predictor
+from reid.detector import LookSettings
 from reid.embedder import choose_embedder
 from reid.following import Followed, Follower
 from reid.linking import linker_settings, with_unit_scores
@@ -94,6 +95,7 @@ class TrackFlags:
     reconnect_s: float = 30.0
     """A live stream that has been away for so many seconds has ended."""
     parallel: ParallelSettings = field(default_factory=ParallelSettings)
+    looks: LookSettings = field(default_factory=LookSettings)
     predict: PredictSettings = field(default_factory=PredictSettings)
 
     def __post_init__(self) -> None:
@@ -203,7 +205,8 @@ class Run:
         state = self._stored()
         self.detector = detector_for(flags, footage.length)
         embedder = choose_embedder(flags.embedder)
-        self.follower = Follower(footage, self.detector, self.linker, embedder, state=state)
+        given = footage, self.detector, self.linker, embedder
+        self.follower = Follower(*given, looks=flags.looks, state=state)
 
     def _stored(self) -> dict[str, Any] | None:
         """What a run that was stopped left to go on from; without --resume nothing may be there."""

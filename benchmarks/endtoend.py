@@ -43,6 +43,7 @@ from mot.frames import stream_frames
 from mot.sequence import Sequence, open_video
 from mot.track_files import TrackFiles
 from nets.predict import Predictor, PredictSettings, open_predictor
+from reid.detector import LookSettings
 from reid.embedder import Embedder, choose_embedder
 from reid.following import Follower
 from reid.linking import linker_settings
@@ -53,7 +54,7 @@ MIN_SCORE = 0.1
 NMS_IOU = 0.7
 PERSON = 0  # COCO's class
 PAD_GREY = 114
-LOOKS = PredictSettings.detect_fps
+LOOKS = LookSettings.detect_fps
 WARM_FRAMES = 20
 
 Rows = npt.NDArray[np.float32]
@@ -89,13 +90,14 @@ class Ours:
 
     def follow(self, video: Path, frames: int, out: Path) -> int:
         """Follow so many frames into files; returns the rows written."""
-        predictor, embedder = _ready(self.weights, self.test_px, self.amp, self.detect_fps)
+        predictor, embedder = _ready(self.weights, self.test_px, self.amp)
         footage = footage_of(open_video(video), max_frames=frames)
         counter = Counter([], [], footage.fps)
         linker = linker_settings("byte", online=self.online)
         rows = 0
         with TrackFiles(out, footage.name, counter, None) as files:
-            for item in Follower(footage, predictor, linker, embedder):
+            looks = LookSettings(self.detect_fps)
+            for item in Follower(footage, predictor, linker, embedder, looks=looks):
                 files.write(item.frame, item.seconds, item.tracks, item.density_count)
                 rows += len(item.tracks)
             files.finish({"backend": predictor.backend})
@@ -103,10 +105,8 @@ class Ours:
 
 
 @lru_cache(maxsize=1)
-def _ready(
-    weights: str | None, test_px: int, amp: str, detect_fps: float
-) -> tuple[Predictor, Embedder | None]:
-    settings = PredictSettings(test_px=test_px, detect_fps=detect_fps, device="cpu", amp=amp)
+def _ready(weights: str | None, test_px: int, amp: str) -> tuple[Predictor, Embedder | None]:
+    settings = PredictSettings(test_px=test_px, device="cpu", amp=amp)
     return open_predictor(weights, settings), choose_embedder("auto")
 
 

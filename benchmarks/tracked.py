@@ -31,6 +31,7 @@ from nets.predict import PredictSettings
 from nets.recipe import TrainSettings
 from nets.sweep import check_cells
 from nets.trial import one_thread
+from reid.detector import LookSettings
 
 CONFIG = Path("recipes/tracked-occluded.yaml")
 HIDDEN = 0.4  # whoever shows less of himself is occluded
@@ -95,7 +96,8 @@ def train_and_score(task: Task) -> Outcome:
             embedder="none",
             report=False,
             scenes=task.scenes,
-            predict=PredictSettings(amp="off", detect_fps=0),
+            looks=LookSettings(detect_fps=0),
+            predict=PredictSettings(amp="off"),
         )
     found, visible = found_and_visible(task.run / "eval", [run.name for run in scored])
     hidden = (visible >= 0) & (visible < HIDDEN)

@@ -22,6 +22,7 @@ from nets.checkpoint import CHECKPOINT
 from nets.density_run import run_training
 from nets.predict import PredictSettings
 from nets.recipe import TrainSettings, load_recipe
+from reid.detector import LookSettings
 
 PLACES = ("MOT17-02", "MOT17-09", "PETS09", "TUD-Stadtmitte", "KITTI-17")
 
@@ -51,6 +52,7 @@ class UnseenFlags:
     KITTI-17: with it, those two are no unseen places."""
     online: bool = False
     """Report every frame at once, as a tracker that looks at no later frame."""
+    looks: LookSettings = field(default_factory=LookSettings)
     predict: PredictSettings = field(default_factory=PredictSettings)
 
 
@@ -107,6 +109,7 @@ def score_on(place: str, weights: Path, flags: UnseenFlags) -> list[ScoredSequen
         weights=weights,
         embedder=flags.embedder,
         online=flags.online,
+        looks=flags.looks,
         predict=flags.predict,
         resume=True,
         report=False,

@@ -27,7 +27,7 @@ class GivenBoxes:
     """
 
     has_density = False
-    detect_fps = 0.0
+    needs_all = True
     backend = "boxes"
 
     def __init__(self, detections: Boxes, *, device: str = "auto") -> None:

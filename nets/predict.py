@@ -6,7 +6,6 @@ memory.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -48,10 +47,6 @@ class PredictSettings:
     test_px: int = 0
     """Pixels per frame that the net sees: frames are resized to about this area; 0 = the area that
     the weights were trained for."""
-    detect_fps: float = 15.0
-    """Where people are followed: frames per second that the net looks at, at least, such as every
-    second of 30 and each of 25; lower = faster. People go straight from one look to the next. 0 =
-    every frame, as do nets that see several at once, because they have learned from neighbours."""
     overlap: int = 0
     """Frames that neighbouring windows share, 0 .. T − 1; more = slower, steadier."""
     flip: bool = False
@@ -78,8 +73,6 @@ class PredictSettings:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         require = partial(require_setting, self)
         require("test_px", self.test_px == 0 or self.test_px >= SIZE_GRID**2, f"0 or {LEAST_PX}")
-        sensible = self.detect_fps >= 0 and math.isfinite(self.detect_fps)
-        require("detect_fps", sensible, "a rate above 0, or 0 for every frame")
         require("overlap", self.overlap >= 0, "0 or more frames")
         once = len(set(self.scales)) == len(self.scales) and 1 not in self.scales
         sensible = once and all(0.1 <= factor <= 4 for factor in self.scales)
@@ -225,7 +218,6 @@ class Predictor:
         self.frames, self.stride = net.frames, net.stride
         self.calibration = trained.notes.calibration
         self.has_density = "density" in net.heads
-        self.detect_fps = settings.detect_fps if self.frames == 1 else 0.0
         self.test_px = settings.test_px or trained.notes.test_px
         if not 0 <= settings.overlap < self.frames:
             expected = f"0 .. {self.frames - 1} (the net's T is {self.frames})"
@@ -250,6 +242,11 @@ class Predictor:
     def backend(self) -> str:
         """What really computes."""
         return self.runner.name
+
+    @property
+    def needs_all(self) -> bool:
+        """Whether no frame may be left out: a net of several has learned from neighbours."""
+        return self.frames > 1
 
     def input_size(self, size_hw: tuple[int, int]) -> tuple[int, int]:
         """Height and width at which the net sees frames of this size."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mot.boxes import Boxes
+from mot.errors import require_setting
 from mot.footage import Size
 from mot.images import Image
 from nets.backends import Engine
@@ -54,8 +56,8 @@ class Detector(Protocol):
         """Whether it counts people by density as well."""
 
     @property
-    def detect_fps(self) -> float:
-        """Frames per second that it is to look at, at least; 0 = all."""
+    def needs_all(self) -> bool:
+        """Whether it has to look at every frame."""
 
     @property
     def engine(self) -> Engine:
@@ -69,6 +71,20 @@ class Detector(Protocol):
 
     def predict(self, frames: Iterable[tuple[int, Image]], size_hw: Size) -> Iterator[Prediction]:
         """Yield a prediction for every frame, in order."""
+
+
+@dataclass(frozen=True)
+class LookSettings:
+    """How often a detector looks at what is followed."""
+
+    detect_fps: float = 15.0
+    """Frames per second that the net looks at, at least, such as every second of 30 and each of 25;
+    lower = faster. People go straight from one look to the next. 0 = every frame, as do nets that
+    see several at once, because they have learned from neighbours, and --boxes."""
+
+    def __post_init__(self) -> None:
+        sensible = self.detect_fps >= 0 and math.isfinite(self.detect_fps)
+        require_setting(self, "detect_fps", sensible, "a rate above 0, or 0 for every frame")
 
 
 def detect_step(fps: float, detect_fps: float) -> int:

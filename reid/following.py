@@ -15,7 +15,7 @@ from mot.boxes import Boxes
 from mot.errors import InputError
 from mot.footage import Footage
 from mot.images import Image
-from reid.detector import Detector, Prediction, Spaced, detect_step
+from reid.detector import Detector, LookSettings, Prediction, Spaced, detect_step
 from reid.embedder import Embedder
 from reid.linker import LinkerSettings
 from reid.linking import LinkStream
@@ -53,6 +53,7 @@ class Follower:
         detector: finds people in them.
         settings: how detections become tracks.
         embedder: recognises people by their looks; None = nobody does.
+        looks: how often the detector looks.
         state: of an earlier run over the same footage with the same settings, to go on from.
 
     Yields:
@@ -69,12 +70,14 @@ class Follower:
         settings: LinkerSettings,
         embedder: Embedder | None = None,
         *,
+        looks: LookSettings = LookSettings(),  # noqa: B008 - frozen
         state: Mapping[str, Any] | None = None,
     ) -> None:
         self._footage, self._detector = footage, detector
         size_wh = footage.width, footage.height
         self._looker = Looker(embedder, settings, size_wh, engine=detector.engine)
-        step = detect_step(footage.fps / footage.step, detector.detect_fps)
+        rate = 0.0 if detector.needs_all else looks.detect_fps
+        step = detect_step(footage.fps / footage.step, rate)
         self._spaced = Spaced(detector, step, footage.step)
         self._stream = LinkStream(settings, footage.fps, detect_step=step * footage.step)
         self._linked = 0  # number of the last frame that the linker has seen

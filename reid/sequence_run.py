@@ -21,7 +21,7 @@ from mot.report.scored import recorder_for
 from mot.sequence import Sequence
 from mot.track_files import COUNTS_ENDING, write_counts, write_summary
 from mot.track_run import SUMMARY, Totals
-from reid.detector import Detector
+from reid.detector import Detector, LookSettings
 from reid.embedder import Embedder
 from reid.following import Follower
 from reid.linking import finish_offline, link, raw_settings
@@ -55,6 +55,7 @@ def follow_sequence(
     embedder: Embedder | None,
     out: Path,
     *,
+    looks: LookSettings = LookSettings(),  # noqa: B008 - frozen
     video: bool = False,
     budget: Budget | None = None,
     shown: bool = True,
@@ -67,6 +68,7 @@ def follow_sequence(
         linker: how detections become tracks.
         embedder: recognises people by their looks; None = nobody does.
         out: folder of the run.
+        looks: how often the detector looks.
         video: write the overlay.
         budget: of the preview; None = record none.
         shown: whether there is a progress bar.
@@ -86,7 +88,7 @@ def follow_sequence(
         preview = stack.enter_context(recorder_for(sequence, out, budget)) if budget else None
         bar = progress_bar(sequence.length, unit="frame", title=name, shown=shown)
         stack.enter_context(bar)
-        for item in Follower(footage, detector, linker, embedder):
+        for item in Follower(footage, detector, linker, embedder, looks=looks):
             image, density = item.prediction.image, item.prediction.density
             rows.write(item.tracks)
             tracks.append(item.tracks)

@@ -252,8 +252,6 @@ def test_input_size_keeps_shape_and_area(size_hw):
         ({"overlap": -1}, "--overlap"),
         ({"test_px": -1}, "--test-px"),
         ({"test_px": 5}, "--test-px"),
-        ({"detect_fps": -1.0}, "--detect-fps"),
-        ({"detect_fps": float("inf")}, "--detect-fps"),
         ({"min_score": float("nan")}, "--min-score"),
         ({"min_score": 1.5}, "--min-score"),
         ({"nms_iou": 0.0}, "--nms-iou"),

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from mot.boxes import Boxes
+from mot.errors import InputError
 from nets.given import GivenBoxes
-from reid.detector import Spaced, detect_step
+from reid.detector import LookSettings, Spaced, detect_step
 
 SIZE = (120, 160)
 
@@ -24,6 +25,12 @@ def stream(first=1, last=10):
 )
 def test_spaced_are_no_rarer_than_asked_for(fps, detect_fps, step):
     assert detect_step(fps, detect_fps) == step
+
+
+@pytest.mark.parametrize("rate", [-1.0, float("inf"), float("nan")])
+def test_rates_that_are_none_are_refused(rate):
+    with pytest.raises(InputError, match="--detect-fps"):
+        LookSettings(rate)
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 20])

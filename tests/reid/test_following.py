@@ -7,6 +7,7 @@ from mot.footage import footage_of
 from mot.sequence import open_sequence
 from nets.given import GivenBoxes
 from nets.predict import Predictor, PredictSettings, load_net
+from reid.detector import LookSettings
 from reid.following import Follower
 from reid.linker import MENU
 from tests.conftest import FRAMES
@@ -14,10 +15,11 @@ from tests.conftest import FRAMES
 FAST = {"backend": "torch", "amp": "off"}
 
 
-def follower(folder: Path, weights: Path, state=None, *, every=1, **settings):
+def follower(folder: Path, weights: Path, state=None, *, every=1, detect_fps=15.0, **settings):
     footage = footage_of(open_sequence(folder), every=every)
     predictor = Predictor(load_net(weights), PredictSettings(**FAST, **settings))
-    return Follower(footage, predictor, MENU["byte"], state=state)
+    looks = LookSettings(detect_fps)
+    return Follower(footage, predictor, MENU["byte"], looks=looks, state=state)
 
 
 def seen(item):
