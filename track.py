@@ -85,7 +85,7 @@ class TrackFlags:
     video: bool = False
     """Write an overlay video: boxes, identities, trails, density, zones and lines."""
     show: bool = False
-    """Show the overlay in a window while it runs; q ends."""
+    """Show the overlay in a window while it runs; q ends the run there, its files complete."""
     report: bool = True
     """Write a page to look at when a video is done: .html, with small pictures of its frames."""
     density: str | None = None
