@@ -14,7 +14,6 @@ import argparse
 import gc
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -30,6 +29,7 @@ from rich.table import Table
 
 from benchmarks.linker import FPS, VIEW, crowd, plausible_pairs
 from mot.boxes import Boxes
+from mot.terminal import terminal
 from reid.linker import MENU, Linker
 from reid.linking import link_stream
 
@@ -302,7 +302,7 @@ def main() -> None:
         help="CPU time after which a run stops; its rate is then that of the first frames",
     )
     args = parser.parse_args()
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = terminal()
     console.print(machine(), highlight=False)
     processes = start(console)
     results = {}

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import tyro
-from rich.console import Console
 from rich.table import Table
 from scipy.optimize import nnls
 
@@ -24,7 +23,7 @@ from benchmarks.unseen import PLACES
 from mot.analysis.run_folder import load_scene, open_scored, read_scores
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors
-from mot.scoring import frame_counts
+from mot.terminal import terminal
 from mot.track_run import TrackedVideo
 
 Counts = npt.NDArray[np.float64]
@@ -72,9 +71,9 @@ def read_counts(flags: CountFlags) -> dict[str, SceneCounts]:
             raise InputError(
                 flags.run / name, "a density count", "none", "score a net that has one"
             )
-        tracks = frame_counts(scene.tracks, sequence.length)
+        tracks = scene.tracks.per_frame(sequence.length)
         place = next((place for place in flags.places if name.startswith(place)), name)
-        truth = frame_counts(scene.truth, sequence.length).astype(np.float64)
+        truth = scene.truth.per_frame(sequence.length).astype(np.float64)
         counts[name] = SceneCounts(place, truth, np.stack([tracks, density], axis=1))
     return counts
 
@@ -119,7 +118,7 @@ def print_errors(counts: Mapping[str, SceneCounts]) -> None:
         table.add_row(name, f"{scene.truth.mean():.1f}", *cells)
     means = (np.mean([np.abs(e).mean() for e in way.values()]) for way in found.values())
     table.add_row("mean MAE", "", *(f"{mean:.2f}" for mean in means), style="bold")
-    Console(width=120).print(table)
+    terminal().print(table)
 
 
 @one_line_errors

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +40,7 @@ from mot.errors import InputError
 from mot.footage import Footage, footage_of
 from mot.frames import stream_frames
 from mot.sequence import Sequence, open_video
+from mot.terminal import terminal
 from mot.track_files import TrackFiles
 from nets.predict import Predictor, PredictSettings, open_predictor
 from reid.detector import LookSettings
@@ -287,7 +287,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=150, help="0 = all")
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
-    console = Console(width=None if sys.stdout.isatty() else 130)
+    console = terminal(130)
     contestants: list[Contestant] = [
         Ours(weights or None, test_px, amp, detect_fps, args.online)
         for weights in args.weights

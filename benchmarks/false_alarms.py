@@ -16,7 +16,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 from rich.table import Table
 
 from mot.boxes import Boxes
@@ -28,6 +27,7 @@ from mot.progress import progress_bar
 from mot.scene_settings import SceneSettings
 from mot.sequence import Sequence, list_sequences, open_sequence
 from mot.synthetic import render_frames, scene_settings
+from mot.terminal import terminal
 from nets.predict import PredictSettings, open_predictor
 from reid.settings import LinkerSettings
 
@@ -154,7 +154,7 @@ def main(arguments: list[str] | None = None) -> None:
         rate = np.mean(counts)
         row = (len(counts), sum(counts), f"{rate:.3f}", max(counts))
         table.add_row(kind, *map(str, row), style=None if rate <= BAR else "bold")
-    Console().print(table)
+    terminal().print(table)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from mot.terminal import terminal
 from nets.backends import RUNNERS, Engine, make_runner
 from nets.menu import build_net
 from nets.notes import NetNotes
@@ -99,7 +99,7 @@ def main() -> None:
         rate, ratio = frames[key] / taken, frames[key] * base / taken
         row = (f"{1000 * taken:.1f}", f"{rate:.1f}", f"{ratio:.1f}")
         table.add_row(name, backend or "torch", *row)
-    Console().print(table)
+    terminal().print(table)
     print(f"bar: {BAR:g} times the reference's frames per second")
 
 

@@ -8,12 +8,10 @@ table has a row for each peer and threshold; thresholds are not chosen, all that
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.endtoend import Peer, find_peers
@@ -23,6 +21,7 @@ from mot.errors import one_line_errors
 from mot.preprocessing import protocol_of
 from mot.scoring import SequenceScores, score_sequence
 from mot.sequence import Sequence, list_sequences, open_sequence
+from mot.terminal import terminal
 
 THRESHOLDS = (0.3, 0.45, 0.6)
 
@@ -53,7 +52,7 @@ def main() -> None:
     parser.add_argument("--thresholds", type=float, nargs="+", default=THRESHOLDS)
     parser.add_argument("--out", type=Path, default=Path("runs/peers"))
     args = parser.parse_args()
-    console = Console(width=None if sys.stdout.isatty() else 150)
+    console = terminal(150)
     found = [open_sequence(folder) for folder in list_sequences(args.truth)]
     named = [s for s in found if s.name.startswith(tuple(args.places)) and s.has_truth]
     table = Table(title="HOTA / MOTA / IDF1 / count MAE", title_justify="left")

@@ -11,7 +11,6 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 from eval import ScoredSequence
@@ -19,6 +18,7 @@ from mot.atomic import write_text
 from mot.errors import InputError
 from mot.parallel import ParallelSettings, run_all
 from mot.progress import progress_bar
+from mot.terminal import terminal
 from nets.recipe import TrainSettings
 from nets.trial import OUTPUT, train_quietly
 
@@ -116,7 +116,7 @@ def print_means(
         table.add_column(heading.replace("_", " "), justify="right")
     for label, rows in groups.items():
         table.add_row(label, str(len(rows)), *(mean_and_range(rows, name) for name in measures))
-    Console(width=220).print(table)
+    terminal(220).print(table)
 
 
 def _rows(

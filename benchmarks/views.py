@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.rows import named, rows_of, train_whole
@@ -32,6 +31,7 @@ from mot.frames import stream_frames
 from mot.scene_settings import SceneSettings
 from mot.sequence import Sequence
 from mot.synthetic import ensure_scenes
+from mot.terminal import terminal
 from nets.augment import AugmentSettings
 from nets.clip_net import ClipNet
 from nets.clips import density_target
@@ -282,7 +282,7 @@ def print_table(outcomes: Iterable[Outcome], nets: Iterable[str]) -> None:
             both("predict_cost_input"),
             f"{np.mean([o.seconds for o in mine]):.0f}",
         )
-    Console(width=200).print(table)
+    terminal(200).print(table)
 
 
 @one_line_errors

@@ -123,6 +123,10 @@ class Boxes:
         for index in range(last_frame):
             yield index + 1, table[edges[index] : edges[index + 1]]
 
+    def per_frame(self, length: int) -> npt.NDArray[np.int64]:
+        """Boxes in each of the frames 1..length, (length,)."""
+        return np.bincount(self.frame.astype(np.int64), minlength=length + 1)[1:]
+
     def scaled(self, scale_x: float, scale_y: float) -> Boxes:
         """Boxes in pixels of a frame resized by the two factors."""
         return self.with_columns(

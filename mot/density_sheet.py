@@ -113,8 +113,7 @@ def _people(sequence: Sequence) -> npt.NDArray[np.intp] | None:
     if not sequence.has_truth:
         return None
     truth = sequence.truth()
-    frames = truth.frame[considered(truth)].astype(int)
-    return np.bincount(frames, minlength=sequence.length + 1)[1:]
+    return truth[considered(truth)].per_frame(sequence.length)
 
 
 def draw_sheet(path: Path, sequence: Sequence, tiles: list[Tile], columns: int) -> None:

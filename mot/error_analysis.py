@@ -23,8 +23,8 @@ from mot.atomic import require_new, write_text
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors, require_setting
 from mot.progress import progress_bar
-from mot.report.table import terminal
 from mot.sequence import Sequence
+from mot.terminal import terminal
 
 MOST = 200  # frames on a sheet, so that it fits into a JPEG
 

@@ -28,10 +28,10 @@ from mot.formats.keypoints_json import KeypointFile, read_keypoints
 from mot.joints import CAUSES
 from mot.keypoints import HIDDEN, SEEN, UNLABELLED
 from mot.progress import progress_bar
-from mot.report.table import terminal
 from mot.scene_settings import SceneSettings
 from mot.stage import render_scene
 from mot.synthetic import scene_settings
+from mot.terminal import terminal
 from mot.walker import COCO_JOINTS
 
 SPLIT = "val"

@@ -62,8 +62,7 @@ class Quantity:
 
 def per_frame(people: People) -> Values:
     """People in each frame, empty frames included (length,)."""
-    frames = people.boxes.frame.astype(int)
-    return np.bincount(frames, minlength=people.length + 1)[1:].astype(np.float64)
+    return people.boxes.per_frame(people.length).astype(np.float64)
 
 
 def heights(people: People) -> Values:

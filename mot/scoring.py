@@ -146,7 +146,7 @@ def score_sequence(
             a density count of another length or with NaN.
     """
     prepared = prepare(truth, tracks, length=length, name=name, protocol=protocol)
-    excess = frame_counts(prepared.tracks, length) - frame_counts(prepared.truth, length)
+    excess = prepared.tracks.per_frame(length) - prepared.truth.per_frame(length)
     evidence = Evidence(
         clear=count_clear(prepared),
         hota=count_hota(prepared),
@@ -213,11 +213,6 @@ def protocol_line(scores: Sequence[SequenceScores]) -> str:
     )
 
 
-def frame_counts(boxes: Boxes, length: int) -> npt.NDArray[np.int64]:
-    """Boxes per frame 1..length, (length,)."""
-    return np.bincount(boxes.frame.astype(np.int64), minlength=length + 1)[1:]
-
-
 def _density_error(
     prepared: PreparedSequence, density_count: npt.NDArray[np.floating] | None, name: str
 ) -> float:
@@ -229,7 +224,7 @@ def _density_error(
         raise InputError(
             f"density count of {name}", "finite numbers", "NaN or infinity", "check the net's maps"
         )
-    return float(np.abs(density_count - frame_counts(prepared.truth, prepared.length)).sum())
+    return float(np.abs(density_count - prepared.truth.per_frame(prepared.length)).sum())
 
 
 def _ratios(name: str, frames: int, evidence: Evidence) -> SequenceScores:

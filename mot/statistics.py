@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from mot.annotations import considered
@@ -28,10 +27,10 @@ from mot.progress import progress_bar
 from mot.sequence import Sequence, data_root, find_sequence, list_sequences, open_sequence
 from mot.sources import find_sources
 from mot.statistics_picture import draw_statistics
+from mot.terminal import terminal
 
 SUFFIXES = (".png", ".jpg", ".pdf", ".svg")
 ALL = "ALL"
-PLAIN_WIDTH = 120  # characters where the output is no terminal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,9 +162,7 @@ def show(flags: StatisticsFlags) -> list[Measured]:
             rows.append(measure(replace(sequence, fps=fps)))
             bar.update()
     table_rows = [*rows, Measured.together(ALL, rows)] if len(rows) > 1 else rows
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PLAIN_WIDTH)
+    console = terminal()
     console.print(statistics_table(table_rows))
     console.print("medians; gaps: how many", style="dim")
     for row in rows:

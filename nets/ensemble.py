@@ -26,7 +26,6 @@ import numpy.typing as npt
 import tyro
 from matplotlib.figure import Figure
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from scipy.optimize import nnls
 
@@ -36,6 +35,7 @@ from mot.errors import InputError, one_line_errors, require_setting
 from mot.frames import window_streams
 from mot.progress import progress_bar
 from mot.sequence import Sequence, data_root, find_sequence
+from mot.terminal import terminal
 from nets.clips import density_target
 from nets.people import people_of
 from nets.predict import Predictor, PredictSettings, load_net, require_same_maps
@@ -268,7 +268,7 @@ def print_report(known: Products, test: Products, ways: dict[str, Array], names:
         )
         label = way if way == "mean of all" else f"{way}: {parts}"
         table.add_row(label, f"{known.skill(weights):.3f}", f"{test.skill(weights):.3f}")
-    Console().print(table)
+    terminal().print(table)
 
 
 def draw_correlation(path: Path, correlation: Array, names: list[str]) -> None:

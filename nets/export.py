@@ -7,16 +7,15 @@ else is not written.
 from __future__ import annotations
 
 import importlib.util
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from mot.command_line import parse_flags
 from mot.errors import InputError, one_line_errors, require_setting
 from mot.synthetic import RENDERED
+from mot.terminal import terminal
 from nets.export_check import (
     LIMITS,
     Difference,
@@ -141,7 +140,7 @@ def _require_packages(form: Format, flags: ExportFlags) -> None:
 
 def show(done: Exported, flags: ExportFlags) -> None:
     """Print how far the file is from torch, and what both find."""
-    console = Console(width=None if sys.stdout.isatty() else 100)
+    console = terminal(100)
     limit = flags.tolerance or LIMITS[flags.precision]
     table = Table(title=f"{done.path.name} ({done.backend}) against torch", title_justify="left")
     table.add_column("map")

@@ -24,7 +24,7 @@ from mot.errors import InputError, one_line_errors
 from mot.keypoints import HIDDEN, SEEN, Keypoints
 from mot.pck import SHARE, SIZES, correct_points, rate
 from mot.progress import progress_bar
-from mot.report.table import terminal
+from mot.terminal import terminal
 from nets.pose_crops import PoseSource, person_clip, usable
 from nets.pose_data import PoseDataSettings, pose_sources
 from nets.pose_predict import PoseNet

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from mot.command_line import parse_flags
 from mot.errors import one_line_errors, require_setting
 from mot.images import Image
 from mot.progress import progress_bar
+from mot.terminal import terminal
 from nets.training import choose_device
 from reid.crops import CropSet, describe, query_and_gallery
 from reid.embedder import embed, load_embedder
@@ -110,7 +110,7 @@ def print_scores(scores: RetrievalScores) -> None:
         table.add_column(name, justify="right")
     table.add_column("queries", justify="right")
     table.add_row(*(f"{100 * value:.1f}" for value in values.values()), str(queries))
-    Console().print(table)
+    terminal().print(table)
 
 
 @one_line_errors

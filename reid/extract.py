@@ -17,7 +17,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 from rich.table import Table
 
 from mot.annotations import considered
@@ -31,6 +30,7 @@ from mot.images import Image, read_image
 from mot.progress import progress_bar
 from mot.sequence import Sequence, data_root, find_sequence
 from mot.splits import recording_of
+from mot.terminal import terminal
 from reid.crop_store import write_store
 from reid.crops import GALLERY, QUERY, TRAIN, crop_name, cut
 
@@ -291,7 +291,7 @@ def print_summary(plans: list[Plan], names: tuple[str, ...]) -> None:
     for name, plan in zip(names, plans, strict=True):
         counts = [int((plan.split == side).sum()) for side in (TRAIN, QUERY, GALLERY)]
         table.add_row(name, str(len(np.unique(plan.person))), *map(str, counts))
-    Console().print(table)
+    terminal().print(table)
 
 
 @one_line_errors

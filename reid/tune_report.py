@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from mot.atomic import atomic_path, write_text
-from mot.report.table import PLAIN_WIDTH, cells
+from mot.report.table import cells
 from mot.scoring import COMBINED, SequenceScores, combine, protocol_line
+from mot.terminal import terminal
 from reid.search_space import SearchSpace
 from reid.settings import LinkerSettings
 from reid.study import finished_trials
@@ -153,9 +153,7 @@ def print_comparison(
     best_scores: list[SequenceScores],
 ) -> None:
     """Print both linkers' scores, sequence by sequence and together, and where they differ."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PLAIN_WIDTH)
+    console = terminal()
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in ("sequence", "settings"):
         table.add_column(heading)

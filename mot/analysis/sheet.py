@@ -16,7 +16,6 @@ from mot.errors import InputError
 from mot.frames import stream_frames
 from mot.images import Image
 from mot.progress import progress_bar
-from mot.scoring import frame_counts
 from mot.sequence import Sequence
 
 APART_S = 0.5  # between two frames of a sheet
@@ -43,7 +42,7 @@ def count_errors(scene: ScoredScene) -> Counts:
     """Misses, false boxes and switches of every frame, (3, length)."""
     listed, length = scene.errors, scene.prepared.length
     boxes = (scene.truth[listed.missed], scene.tracks[listed.false], scene.truth[listed.switched])
-    return np.stack([frame_counts(part, length) for part in boxes])
+    return np.stack([part.per_frame(length) for part in boxes])
 
 
 def worst_frames(counts: Counts, most: int, apart: int) -> list[int]:

@@ -18,7 +18,6 @@ from mot.report.mistakes import KINDS, choose_mistakes
 from mot.report.preview import Budget, Preview, PreviewRecorder
 from mot.report.runs import runs_of
 from mot.report.scene import Scene, without_pictures
-from mot.scoring import frame_counts
 from mot.sequence import Sequence
 
 MOST_EXAMPLES = 240  # of a page
@@ -77,8 +76,8 @@ def scored_series(
     )
     most = min(MOST_OF_A_KIND, max(1, MOST_EXAMPLES // (len(KINDS) * sequences)))
     mistakes = choose_mistakes(prepared, fps=sequence.require_fps(), most=most)
-    counts = {"truth": frame_counts(truth[considered(truth)], length)}
-    counts["tracks"] = frame_counts(tracks, length)
+    counts = {"truth": truth[considered(truth)].per_frame(length)}
+    counts["tracks"] = tracks.per_frame(length)
     size_hw = sequence.height, sequence.width
     return SequenceSeries(
         length=length,

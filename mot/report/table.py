@@ -15,8 +15,8 @@ from rich.table import Table
 from mot.atomic import write_text
 from mot.errors import InputError
 from mot.scoring import COMBINED, SequenceScores, combine, protocol_line
+from mot.terminal import terminal
 
-PLAIN_WIDTH = 120  # characters where the output is no terminal
 FULL_WIDTH = 110  # characters that all columns need; a narrower terminal gets the core ones
 PROTOCOL_KEY = "protocol"
 
@@ -67,12 +67,6 @@ def scores_table(scores: Sequence[SequenceScores], headings: Iterable[str] = COL
     table.add_section()
     table.add_row(COMBINED, *cells(combine(scores), headings), style="bold")
     return table
-
-
-def terminal() -> Console:
-    """Where tables are printed: stdout, plain and `PLAIN_WIDTH` wide where it is no terminal."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
 
 
 def print_scores(scores: Sequence[SequenceScores], *, console: Console | None = None) -> None:

@@ -17,7 +17,7 @@ from mot.report.preview import Preview
 from mot.report.runs import runs_of
 from mot.report.scene import Scene, scene_data, without_pictures
 from mot.report.table import COLUMNS, CORE, print_scores, write_scores_json
-from mot.scoring import frame_counts, score_sequence
+from mot.scoring import score_sequence
 
 
 def tracks_of(runs):
@@ -36,7 +36,7 @@ def scores_of(*names):
     return [score_sequence(TRUTH, TRACKS, length=30, name=name) for name in names]
 
 
-COUNTS = {"truth": frame_counts(TRUTH, 30), "tracks": frame_counts(TRACKS, 30)}
+COUNTS = {"truth": TRUTH.per_frame(30), "tracks": TRACKS.per_frame(30)}
 
 
 def drawn(counts=None, **changes):
