@@ -88,6 +88,7 @@ SKIPPED = {
     "track.py rtsp:": "there is no camera",
     "mot.download": "downloads",
     "recipes/tracked-occluded-real": "downloads image weights",
+    "recipes/tracked-real": "downloads image weights",
     "benchmarks.unseen": "tests/test_unseen.py does",
     "benchmarks.counts": "tests/test_counts.py does",
     "python -m benchmarks.labelmaps": "has one size",
@@ -133,6 +134,8 @@ def shrunk(name: str, arguments: list[str]) -> list[str]:
         small["--weights"] = IMAGENET
     if any("recipes/footfall-" in word for word in arguments):
         small |= {"--weights": IMAGENET, "--backbone": "resnet18"}  # it has one file
+    if any("recipes/halves" in word for word in arguments):  # goes on from one of those
+        small |= {"--backbone": "resnet18"}
     for suffix, backend in ((".onnx", "onnx"), (".xml", "openvino")):
         if "--backend" in small and any(word.endswith(suffix) for word in arguments):
             small["--backend"] = backend
