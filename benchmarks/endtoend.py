@@ -81,8 +81,8 @@ class Ours:
 
     @property
     def name(self) -> str:
-        """What the table calls it."""
-        weights = Path(self.weights).name if self.weights else "shipped weights"
+        """What the table calls it; by the whole path, for weights of all runs are named alike."""
+        weights = self.weights or "shipped weights"
         size = f", {self.test_px} px" if self.test_px else ""
         amp = "" if self.amp == "auto" else f", bf16 {self.amp}"
         looks = "" if self.detect_fps == LOOKS else f", --detect-fps {self.detect_fps:g}"
