@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mot import videofile
 from mot.annotations import considered
 from mot.errors import InputError
 from mot.sequence import data_root, find_sequence, list_sequences, open_sequence, open_video
@@ -172,6 +173,17 @@ def test_bare_video(tmp_path, suffix):
     sequence = open_video(path)
     assert (sequence.name, sequence.length, sequence.fps) == ("street", 30, 25)
     assert (sequence.width, sequence.height) == (64, 48)
+
+
+def test_a_film_is_gone_through_once_until_it_changes(tmp_path, monkeypatch):
+    opened, path = [], tmp_path / "street.mp4"
+    whole = videofile._open
+    monkeypatch.setattr(videofile, "_open", lambda path: opened.append(path) or whole(path))
+    write_video(path, frames=12)
+    lengths = [open_video(path).length for _ in range(3)]
+    assert lengths == [12] * 3 and len(opened) == 4  # three looks at its first frame, one at all
+    write_video(path, frames=15)
+    assert open_video(path).length == 15
 
 
 def test_open_video_takes_a_sequence_folder_too(scene):
