@@ -346,7 +346,7 @@ class ClipBatches(Dataset[tuple[torch.Tensor, Targets]]):
         return self.collate(self.clips(number, self.rank), label)
 
     def collate(self, clips: list[Clip], label: str) -> tuple[torch.Tensor, Targets]:
-        """Clips as one batch, with their maps of that kind of label."""
+        """Clips as a batch: frames (B, T, 3, H, W) uint8, and their maps of that kind of label."""
         maps = [
             frame_targets(
                 c, stride=self.stride, label=label, size_hw=self.augment.crop, heads=self.heads
